@@ -1,0 +1,39 @@
+"""The command line: one file a group of commands, errors and exit codes in one place."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from beam_jobs.cli.commands import COMMANDS
+from mining.contract.errors import MiningError
+
+_INTERRUPTED = 130  # the shell's convention: 128 + SIGINT
+
+
+@click.group(commands=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="bitext-mining-pipeline", prog_name="mining")
+def cli() -> None:
+    """Mine parallel sentences from unaligned corpora.
+
+    Exit codes: 0 done, 2 config or command line, 3 data, 4 capacity, 130 interrupted.
+    """
+
+
+def main() -> None:
+    """Entry point of the ``mining`` command."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except MiningError as error:
+        for line in str(error).splitlines():
+            click.echo(f"error: {line}", err=True)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("stopped; the same command goes on from here", err=True)
+        sys.exit(_INTERRUPTED)

@@ -1,0 +1,47 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from mining.config import Config, load_config
+
+Command = Callable[..., Any]
+
+
+def config_options(command: Command) -> Command:
+    """``--config``, ``--output`` and ``--set``."""
+    for option in (
+        click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
+                     help="Replace one setting, such as mining.k=8. May be repeated."),
+        click.option("--output", metavar="URI", help="Output folder; replaces the config's."),
+        click.option("--config", "config_path", required=True, metavar="FILE",
+                     help="The run's YAML file."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def run_options(command: Command) -> Command:
+    """Options of commands that do work: the config's, the runner's, and Beam's own."""
+    for option in (
+        click.argument("beam_args", nargs=-1, type=click.UNPROCESSED),
+        click.option("--quiet", is_flag=True, help="No progress on stderr."),
+        click.option("--runner", metavar="NAME",
+                     help="Beam runner. DirectRunner (the default) is Beam's in-process runner: "
+                     "nothing is downloaded. Any Beam option may follow after --."),
+    ):  # fmt: skip
+        command = option(command)
+    return config_options(command)
+
+
+def read_config(
+    config_path: str, overrides: tuple[str, ...], output: str | None, runner: str | None = None
+) -> Config:
+    """The config as the command line changes it."""
+    if runner is not None:
+        overrides = (*overrides, f"execution.runner={runner}")
+    return load_config(config_path, overrides, output)

@@ -1,0 +1,68 @@
+"""``mining run`` and one command a stage."""
+
+from __future__ import annotations
+
+import click
+
+from beam_jobs.cli.options import read_config, run_options
+from beam_jobs.progress import Progress
+
+_HELP = {
+    "prepare": "Read texts, normalise, split, refuse, collapse duplicates.",
+    "embed": "Embed prepared segments.",
+    "knn": "Find nearest neighbours in both directions.",
+    "pairs": "Score neighbours, select pairs, write Parquet.",
+}
+
+
+@click.command("run")
+@run_options
+def run_command(
+    config_path: str,
+    overrides: tuple[str, ...],
+    output: str | None,
+    runner: str | None,
+    quiet: bool,
+    beam_args: tuple[str, ...],
+) -> None:
+    """Run all stages; judge the pairs if the config names gold.
+
+    What is finished is not done again, so the same command resumes a run that was stopped.
+    """
+    # Beam and torch take seconds to import: not before the command line and the config are right
+    config = read_config(config_path, overrides, output, runner)
+    from beam_jobs.plan import Plan
+    from beam_jobs.run import STAGES, run
+    from beam_jobs.summary import summarise
+
+    progress = Progress(quiet=quiet)
+    plan = Plan(config, progress)
+    if not run(plan, STAGES, beam_args, progress):
+        progress.say("nothing to do: everything is up to date")
+    click.echo(summarise(plan))
+    progress.say("done")
+
+
+def _stage_command(stage: str) -> click.Command:
+    @click.command(stage, help=_HELP[stage])
+    @run_options
+    def command(
+        config_path: str,
+        overrides: tuple[str, ...],
+        output: str | None,
+        runner: str | None,
+        quiet: bool,
+        beam_args: tuple[str, ...],
+    ) -> None:
+        config = read_config(config_path, overrides, output, runner)
+        from beam_jobs.plan import Plan
+        from beam_jobs.run import run
+
+        progress = Progress(quiet=quiet)
+        if not run(Plan(config, progress), [stage], beam_args, progress):
+            progress.say("nothing to do: everything is up to date")
+
+    return command
+
+
+STAGE_COMMANDS = tuple(_stage_command(stage) for stage in _HELP)

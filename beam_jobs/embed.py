@@ -1,0 +1,149 @@
+"""Stage embed: each part of a corpus' segments becomes a part of its embeddings."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from beam_jobs.stage import Stage, Unit
+from encoders import EncoderCard, load_encoder
+from mining.config import stage_hash
+from mining.contract.encoder import Encoder
+from mining.contract.model_ref import ModelRef
+from mining.contract.schemas import REJECT, SEGMENT, embedding_schema
+from mining.contract.vectors import pack, to_stored
+from mining.io.dataset import Manifest, Receipt, has_manifest
+from mining.io.parquet import read_part, write_part
+
+# Rows handed to an encoder at once. Fixed, so that an encoder's own batches are always the same.
+_ROWS = 4096
+_loading = threading.Lock()
+
+
+@lru_cache(maxsize=2)
+def _load(ref: ModelRef, device: str) -> Encoder:
+    return load_encoder(ref, device=device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embed(Stage):
+    """Embeds one corpus.
+
+    Attributes:
+        segments: manifest of its segments.
+        card: of its encoder.
+    """
+
+    segments: Manifest
+    card: EncoderCard
+    name: ClassVar[str] = "embed"
+    phases: ClassVar[tuple[str, ...]] = ("embed",)
+
+    @cached_property
+    def hash(self) -> str:
+        """Decided by the segments' bytes and the encoder."""
+        return stage_hash(
+            self.name, {"segments": self.segments.content, "model": self.card.fingerprint}
+        )
+
+    @property
+    def folder(self) -> str:
+        """Folder of the embeddings."""
+        return self.run.dataset("embeddings", self.subject, self.hash)
+
+    def is_done(self) -> bool:
+        """Whether the embeddings are finished."""
+        return has_manifest(self.folder, self.hash, self.run.storage)
+
+    def units(self, phase: str) -> tuple[Unit, ...]:
+        """One unit for each part of the segments."""
+        return tuple(
+            Unit(key=part.path.removesuffix(".parquet"), args={"part": part.path})
+            for part in self.segments.parts
+        )
+
+    def process(self, phase: str, unit: Unit) -> Receipt:
+        """Embed one part."""
+        execution, storage = self.run.config.execution, self.run.storage
+        with _loading:  # one copy of the weights in a process, however many threads it has
+            encoder = _load(self.run.config.model_of(self.subject), execution.device)
+        source = self.run.dataset("segments", self.subject, self.segments.hash)
+        segments = read_part(f"{source}/{unit.args['part']}", SEGMENT, storage)
+        schema = embedding_schema(self.card.dim, self.card.space, self.card.fingerprint)
+        tables, rejects = [schema.empty_table()], [REJECT.empty_table()]
+        for batch in segments.combine_chunks().to_batches(max_chunksize=_ROWS):
+            kept, rejected = embed_batch(encoder, batch, schema)
+            tables.append(kept)
+            rejects.append(rejected)
+        table, rejected = pa.concat_tables(tables), pa.concat_tables(rejects)
+        path = unit.args["part"]
+        return Receipt(
+            unit=unit.key,
+            parts={
+                "embeddings": (write_part(self.folder, path, table, schema, storage),),
+                "rejects": (write_part(self.rejects_folder(), path, rejected, REJECT, storage),),
+            },
+            counters={
+                "rows_in": segments.num_rows,
+                "kept": table.num_rows,
+                "rejected": rejected.num_rows,
+            },
+        )
+
+    def finish(self) -> None:
+        """Check rows in = kept + rejected; write the manifests."""
+        attributes = {
+            "dim": self.card.dim,
+            "dtype": "float16",
+            "space": self.card.space,
+            "model": self.card.name,
+            "model_fingerprint": self.card.fingerprint,
+        }
+        self.publish(
+            {"rejects": self.rejects_folder(), "embeddings": self.folder},
+            self.receipts("embed"),
+            attributes,
+            law=("rows_in", ("kept", "rejected")),
+        )
+
+
+def embed_batch(
+    encoder: Encoder, batch: pa.RecordBatch, schema: pa.Schema
+) -> tuple[pa.Table, pa.Table]:
+    """Embed a SEGMENT batch.
+
+    Returns:
+        EMBEDDING rows in the batch's order, and REJECT rows: ``no_embedding`` where the encoder gave
+        none, ``bad_vector`` where it is zero or not finite.
+    """
+    result = encoder.embed(batch)
+    stored, bad = to_stored(result.vectors)
+    reasons = {int(row): ("bad_vector", "zero or not finite") for row in np.flatnonzero(bad)}
+    reasons |= {row: ("no_embedding", detail) for row, detail in result.problems.items()}
+    keep = np.ones(batch.num_rows, dtype=bool)
+    keep[list(reasons)] = False
+    mask = pa.array(keep)
+    kept = pa.table(
+        [
+            batch.column("segment_id").filter(mask),
+            batch.column("lang").filter(mask),
+            pack(stored[keep]),
+        ],
+        schema=schema,
+    )
+    rows = sorted(reasons)
+    rejected = pa.table(
+        {
+            "row_id": batch.column("segment_id").take(pa.array(rows, pa.int64())),
+            "stage": pa.array(["embed"] * len(rows), pa.string()),
+            "reason": pa.array([reasons[row][0] for row in rows], pa.string()),
+            "detail": pa.array([reasons[row][1] for row in rows], pa.string()),
+        },
+        schema=REJECT,
+    )
+    return kept, rejected

@@ -1,0 +1,153 @@
+"""Join a run's datasets for judging: pairs, pools and gold of each language pair."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+from beam_jobs.pairs import Pairs
+from beam_jobs.plan import Plan
+from beam_jobs.tasks import pool_sizes
+from mining.config.model import Evaluate
+from mining.contract.errors import ConfigError, DatasetError
+from mining.contract.schemas import PAIR, SEGMENT, embedding_schema
+from mining.contract.vectors import unpack
+from mining.evaluate.calibrate import Calibration, Sample, calibrate
+from mining.evaluate.calibration import Conditions
+from mining.evaluate.gold import PairGold, PairKey, pair_gold, read_gold
+from mining.evaluate.judge import Evaluation, JudgeSettings, Side, Trial, evaluate
+from mining.io.dataset import Manifest, read_manifest
+from mining.io.parquet import read_part
+from mining.score import score_candidates, select
+
+
+def judge(plan: Plan, task: str, retrieval: bool) -> Evaluation:
+    """Judge the pairs of one task against the config's gold.
+
+    Args:
+        plan: the run's.
+        task: name of the task; its pairs must be mined.
+        retrieval: also search every gold source in its whole pool.
+
+    Raises:
+        ConfigError: if the config names no gold.
+        DatasetError: if the pairs are not mined.
+    """
+    stage = _pairs_stage(plan, task)
+    if not stage.is_done():
+        raise DatasetError(f"pairs of {task}: must be mined first; run mining pairs")
+    manifest = read_manifest(stage.folder, plan.run.storage)
+    trials = []
+    for key, gold in _golds(plan, stage):
+        parts = [p.path for p in manifest.parts if p.path.startswith(f"{key.name}/")]
+        tables = [read_part(f"{stage.folder}/{p}", PAIR, plan.run.storage) for p in parts]
+        trials.append(
+            Trial(
+                key=key,
+                gold=gold,
+                pairs=pa.concat_tables(tables),
+                source=_side(plan, stage.sources, key.src_lang, retrieval),
+                target=_side(plan, stage.targets, key.tgt_lang, retrieval),
+            )
+        )
+    settings = JudgeSettings(
+        k=stage.settings.k,
+        margin=stage.settings.margin,
+        resamples=_evaluate_config(plan).resamples,
+    )
+    return evaluate(trials, settings)
+
+
+def calibrate_task(plan: Plan, task: str, targets: Sequence[float | None]) -> Calibration:
+    """Thresholds for wanted precisions, from everything that the task's selection offers."""
+    stage = _pairs_stage(plan, task)
+    samples = []
+    for key, gold in _golds(plan, stage):
+        candidates = score_candidates(*stage.neighbor_tables(key.name), stage.settings)
+        kept, _ = select(candidates, replace(stage.settings, threshold=None, score_max=None))
+        src_rows, tgt_rows = pool_sizes((key.src_lang, key.tgt_lang), stage.sources, stage.targets)
+        conditions = Conditions(
+            margin=stage.settings.margin,
+            k=stage.settings.k,
+            src_pool_size=src_rows,
+            tgt_pool_size=tgt_rows,
+        )
+        samples.append(Sample(key=key, conditions=conditions, pairs=kept, gold=gold))
+    return calibrate(samples, targets)
+
+
+def _pairs_stage(plan: Plan, task: str) -> Pairs:
+    stages = {stage.subject: stage for stage in plan.pairs()}
+    if task not in stages:
+        raise ConfigError(f"task {task!r}: must be one of {', '.join(stages)}")
+    return stages[task]
+
+
+def _evaluate_config(plan: Plan) -> Evaluate:
+    found = plan.run.config.evaluate
+    if found is None:
+        raise ConfigError("evaluate.gold: must name a gold file, but is not set")
+    return found
+
+
+def _golds(plan: Plan, stage: Pairs) -> Iterator[tuple[PairKey, PairGold]]:
+    """Language pairs of a task that have gold."""
+    config = _evaluate_config(plan)
+    table = read_gold(config.gold, plan.run.storage)
+    found = False
+    for name in stage.thresholds:
+        src, tgt = name.split("-")
+        key = PairKey(src_lang=src, tgt_lang=tgt)
+        gold = pair_gold(table, key)
+        if gold.meanings:
+            found = True
+            yield key, gold
+    if not found:
+        raise ConfigError(
+            f"evaluate.gold: {config.gold} must have gold for some language pair of "
+            f"{stage.subject}, but has none"
+        )
+
+
+def _side(plan: Plan, manifests: Sequence[Manifest], lang: str, vectors: bool) -> Side:
+    """All embedded segments of one language, sorted by id."""
+    embeddings = plan.embeddings()
+    tables = []
+    dim = 0
+    for segments in manifests:
+        embedded = embeddings[segments.name]
+        dim = embedded.attributes["dim"]
+        schema = embedding_schema(
+            dim, embedded.attributes["space"], embedded.attributes["model_fingerprint"]
+        )
+        for part in embedded.parts:
+            if lang in part.langs:
+                tables.append(
+                    _with_length(plan, segments, embedded, part.path, schema, lang)
+                )
+    table = pa.concat_tables(tables)
+    _, first = np.unique(table["segment_id"].to_numpy(), return_index=True)
+    table = table.take(pa.array(first)).combine_chunks()
+    return Side(
+        ids=table["segment_id"].combine_chunks(),
+        lengths=table["length"].to_numpy(),
+        vectors=unpack(table["vector"], dim) if vectors else None,
+    )
+
+
+def _with_length(
+    plan: Plan, segments: Manifest, embedded: Manifest, path: str, schema: pa.Schema, lang: str
+) -> pa.Table:
+    run = plan.run
+    vectors = read_part(
+        f"{run.dataset('embeddings', embedded.name, embedded.hash)}/{path}",
+        schema, run.storage, columns=["segment_id", "vector"], lang=lang,
+    ).replace_schema_metadata()  # fmt: skip
+    lengths = read_part(
+        f"{run.dataset('segments', segments.name, segments.hash)}/{path}",
+        SEGMENT, run.storage, columns=["segment_id", "length"], lang=lang,
+    ).replace_schema_metadata()  # fmt: skip
+    return vectors.join(lengths, "segment_id").select(["segment_id", "vector", "length"])

@@ -1,0 +1,196 @@
+"""Stage pairs: margin scores and selection for each language pair, joined with its texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import ClassVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from beam_jobs.stage import Stage, Unit
+from mining.config import stage_hash
+from mining.contract.errors import DatasetError
+from mining.contract.ids import pair_id
+from mining.contract.schemas import BACKWARD, FORWARD, NEIGHBOR, PAIR, REJECT, SEGMENT
+from mining.io.dataset import (
+    MANIFEST,
+    Manifest,
+    Receipt,
+    has_manifest,
+    read_json,
+    remove_strays,
+    remove_tree,
+    write_json,
+)
+from mining.io.filesystem import exists, remove
+from mining.io.parquet import read_part, write_part
+from mining.score import ScoreSettings, score_candidates, select
+
+_PART_ROWS = 1_000_000  # fixed: part boundaries must not depend on who wrote them
+_SEGMENT_COLUMNS = (
+    "segment_id", "modality", "lang", "text", "doc_id", "source_uri",
+    "start_sample", "num_samples", "sample_rate_hz",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs(Stage):
+    """Pairs of one task.
+
+    Attributes:
+        sources: segment manifests of the source corpora.
+        targets: of the target corpora.
+        neighbors: manifest of the task's neighbours.
+        settings: margin and selection; its threshold is replaced by ``thresholds``.
+        thresholds: lowest margin score by language pair (``deu-eng``), None for none.
+    """
+
+    sources: tuple[Manifest, ...]
+    targets: tuple[Manifest, ...]
+    neighbors: Manifest
+    settings: ScoreSettings
+    thresholds: Mapping[str, float | None]
+    name: ClassVar[str] = "pairs"
+    phases: ClassVar[tuple[str, ...]] = ("pairs",)
+
+    @cached_property
+    def hash(self) -> str:
+        """Decided by the neighbours, the segments' bytes, and how pairs are chosen."""
+        return stage_hash(
+            self.name,
+            {
+                "sources": [manifest.content for manifest in self.sources],
+                "targets": [manifest.content for manifest in self.targets],
+                "neighbors": self.neighbors.hash,
+                "settings": self.settings,
+                "thresholds": self.thresholds,
+            },
+        )
+
+    @property
+    def folder(self) -> str:
+        """Folder of the pairs: one folder a language pair, no hash, so that users find it."""
+        return self.run.dataset("pairs", self.subject)
+
+    def is_done(self) -> bool:
+        """Whether the pairs in the folder are those of this configuration."""
+        return has_manifest(self.folder, self.hash, self.run.storage)
+
+    def begin(self) -> None:
+        """Forget receipts of these settings if other settings have written to the folder since."""
+        storage, current = self.run.storage, self.run.state(self.name, self.subject, "current.json")
+        if exists(current, storage) and read_json(current, storage) == self.hash:
+            return
+        remove_tree(self.home, storage)
+        if exists(f"{self.folder}/{MANIFEST}", storage):
+            remove(f"{self.folder}/{MANIFEST}", storage)
+        write_json(current, self.hash, storage)
+
+    def units(self, phase: str) -> tuple[Unit, ...]:
+        """One unit a language pair."""
+        return tuple(Unit(key=pair) for pair in self.thresholds)
+
+    def process(self, phase: str, unit: Unit) -> Receipt:
+        """Score, select and write one language pair."""
+        storage = self.run.storage
+        candidates = score_candidates(*self.neighbor_tables(unit.key), self.settings)
+        kept, rejected = select(
+            candidates, replace(self.settings, threshold=self.thresholds[unit.key])
+        )
+        src, tgt = unit.key.split("-")
+        pairs = self._joined(kept, src, tgt)
+        parts = [
+            write_part(
+                self.folder,
+                f"{unit.key}/part-{number:05d}.parquet",
+                pairs.slice(start, _PART_ROWS),
+                PAIR,
+                storage,
+            )
+            for number, start in enumerate(range(0, max(pairs.num_rows, 1), _PART_ROWS))
+        ]
+        refused = write_part(self.rejects_folder(), f"{unit.key}.parquet", rejected, REJECT, storage)
+        return Receipt(
+            unit=unit.key,
+            parts={"pairs": tuple(parts), "rejects": (refused,)},
+            counters={
+                "candidates": candidates.num_rows,
+                "kept": pairs.num_rows,
+                "rejected": rejected.num_rows,
+                f"kept.{unit.key}": pairs.num_rows,
+            },
+        )
+
+    def neighbor_tables(self, pair: str) -> tuple[pa.Table, pa.Table]:
+        """Forward and backward NEIGHBOR tables of a language pair."""
+        return self._neighbors(pair, FORWARD), self._neighbors(pair, BACKWARD)
+
+    def _neighbors(self, pair: str, direction: str) -> pa.Table:
+        folder = self.run.dataset("neighbors", self.subject, self.neighbors.hash)
+        tables = [
+            read_part(f"{folder}/{part.path}", NEIGHBOR, self.run.storage)
+            for part in self.neighbors.parts
+            if part.path.startswith(f"{pair}.") and f".{direction}." in part.path
+        ]
+        return pa.concat_tables(tables) if tables else NEIGHBOR.empty_table()
+
+    def _joined(self, kept: pa.Table, src: str, tgt: str) -> pa.Table:
+        """Selected candidates with the columns of both their segments, as PAIR rows."""
+        columns = {name: kept[name] for name in kept.column_names if name in PAIR.names}
+        sides = (("src", src, self.sources), ("tgt", tgt, self.targets))
+        for side, lang, manifests in sides:
+            segments = self._segments(manifests, lang, kept[f"{side}_segment_id"])
+            columns |= {
+                f"{side}_{name}": segments[name] for name in ("lang", "modality", "text", "doc_id")
+            }
+            columns[f"{side}_uri"] = segments["source_uri"]
+            rate = segments["sample_rate_hz"].cast(pa.float64())
+            end = pc.add(segments["start_sample"], segments["num_samples"])
+            columns[f"{side}_start_s"] = pc.divide(segments["start_sample"].cast(pa.float64()), rate)
+            columns[f"{side}_end_s"] = pc.divide(end.cast(pa.float64()), rate)
+        ids = zip(
+            kept["src_segment_id"].to_pylist(), kept["tgt_segment_id"].to_pylist(), strict=True
+        )
+        columns["pair_id"] = pa.array([pair_id(s, t) for s, t in ids], pa.string())
+        columns["run_id"] = pa.array([self.hash] * kept.num_rows, pa.string())
+        return pa.table([columns[name] for name in PAIR.names], names=PAIR.names)
+
+    def _segments(
+        self, manifests: Sequence[Manifest], lang: str, ids: pa.ChunkedArray
+    ) -> pa.Table:
+        """Segments with the wanted ids, in the order of ``ids``."""
+        wanted = pc.unique(ids)
+        tables = []
+        for manifest in manifests:
+            folder = self.run.dataset("segments", manifest.name, manifest.hash)
+            for part in manifest.parts:
+                if lang in part.langs:
+                    table = read_part(
+                        f"{folder}/{part.path}", SEGMENT, self.run.storage,
+                        columns=_SEGMENT_COLUMNS, lang=lang,
+                    )  # fmt: skip
+                    tables.append(table.filter(pc.is_in(table["segment_id"], wanted)))
+        found = pa.concat_tables(tables).combine_chunks()
+        place = pc.index_in(ids, found["segment_id"].combine_chunks())
+        if place.null_count:
+            raise DatasetError(
+                f"pairs {self.subject}: every pair's segment must be in segments/, but "
+                f"{place.null_count} of {lang} are not; remove {self.run.output} and run again"
+            )
+        return found.take(place)
+
+    def finish(self) -> None:
+        """Check candidates = kept + rejected, remove pairs of earlier settings, write manifests."""
+        done = self.receipts("pairs")
+        remove_strays(
+            self.folder, (part.path for r in done for part in r.parts["pairs"]), self.run.storage
+        )
+        self.publish(
+            {"rejects": self.rejects_folder(), "pairs": self.folder},
+            done,
+            {"thresholds": dict(self.thresholds)},
+            law=("candidates", ("kept", "rejected")),
+        )

@@ -1,0 +1,137 @@
+"""The Beam pipeline of a stage: units in, receipts out. All Beam code of the project is here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from beam_jobs.failure import UnitFailed, unwrap
+from beam_jobs.progress import Progress
+from beam_jobs.stage import Stage, Unit, do_unit
+from mining.contract.errors import CapacityError, ConfigError, MiningError
+
+_LOCAL = "DirectRunner"
+_REFUSED = {
+    "DaskRunner": "Beam 2.77's DaskRunner drops outputs silently while it reports success",
+    "InteractiveRunner": "it caches elements and is made for notebooks",
+}
+
+Work = tuple[int, Unit]  # index of the stage, and its unit
+
+
+class DoUnits(beam.DoFn):  # type: ignore[misc]
+    """Does the units of one element that have no receipt yet, and writes their receipts."""
+
+    def __init__(self, stages: Sequence[Stage], phase: str) -> None:
+        self._stages = stages
+        self._phase = phase
+
+    def process(self, work: list[Work], gate: int = 0) -> Iterator[str]:
+        del gate  # the count of the phase before: its being there is what matters
+        for index, unit in work:
+            stage = self._stages[index]
+            try:
+                receipt = do_unit(stage, self._phase, unit)
+            except MiningError as error:
+                raise UnitFailed(error) from None
+            except MemoryError:
+                raise UnitFailed(
+                    CapacityError(
+                        f"{stage.name} {stage.subject} {unit.key}: out of memory; lower "
+                        "execution.tile_rows or raise partitions"
+                    )
+                ) from None
+            for name, count in receipt.counters.items() if receipt else ():
+                Metrics.counter(stage.name, name).inc(count)
+            yield unit.key
+
+
+def run_stages(stages: Sequence[Stage], beam_args: Sequence[str], progress: Progress) -> None:
+    """Run the unfinished work of several stages of one kind as one pipeline, then finish each.
+
+    Args:
+        stages: one per corpus or task, all of the same class.
+        beam_args: further Beam options.
+        progress: shown while it runs.
+
+    Raises:
+        MiningError: what a worker raised, or what is wrong with the runner.
+    """
+    execution = stages[0].run.config.execution
+    for stage in stages:
+        stage.begin()
+    runner, options = build_options(execution.runner, beam_args)
+    pipeline = beam.Pipeline(runner=runner, options=options)
+    build(pipeline, stages, execution.shards)
+    with progress.watching(stages):
+        try:
+            pipeline.run().wait_until_finish()
+        except MiningError:
+            raise
+        # a runner may raise anything; what it carries is looked at, and the rest goes on
+        except Exception as error:
+            mended = unwrap(error)
+            if mended is None:
+                raise
+            raise mended from None
+    for stage in stages:
+        stage.finish()
+
+
+def build(pipeline: beam.Pipeline, stages: Sequence[Stage], shards: int | None) -> None:
+    """Add the phases of ``stages`` to a pipeline: each waits for the one before."""
+    gate: tuple[Any, ...] = ()
+    for phase in stages[0].phases:
+        name = f"{stages[0].name}/{phase}"
+        work = [(i, unit) for i, stage in enumerate(stages) for unit in stage.units(phase)]
+        done = (
+            pipeline
+            | f"{name}: units" >> beam.Create(list(deal(work, shards or len(work))))
+            | f"{name}: spread" >> beam.Reshuffle()
+            | f"{name}: work" >> beam.ParDo(DoUnits(stages, phase), *gate)
+        )
+        count = done | f"{name}: count" >> beam.combiners.Count.Globally()
+        gate = (beam.pvalue.AsSingleton(count),)
+
+
+def deal(work: Sequence[Work], shards: int) -> Iterable[list[Work]]:
+    """Deal units into at most ``shards`` elements, like cards."""
+    return (list(work[start::shards]) for start in range(min(shards, len(work))))
+
+
+def build_options(runner: str, beam_args: Sequence[str]) -> tuple[Any, PipelineOptions]:
+    """The runner and its options.
+
+    ``DirectRunner`` means Beam's in-process runner: Beam's own class of that name may try to download
+    another runner first.
+
+    Raises:
+        ConfigError: for a runner that is refused or unknown, or an option that Beam does not know.
+    """
+    if runner in _REFUSED:
+        raise ConfigError(f"runner {runner}: must be another runner: {_REFUSED[runner]}")
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    flags = list(beam_args) if runner == _LOCAL else [f"--runner={runner}", *beam_args]
+    try:
+        options = PipelineOptions(flags)
+        known = options.get_all_options()
+        unknown = sorted(set(options.get_all_options(retain_unknown_options=True)) - set(known))
+    except SystemExit:  # Beam's option parser has said why
+        raise ConfigError(f"Beam options {' '.join(beam_args)}: cannot be read") from None
+    if unknown:
+        raise ConfigError(
+            f"Beam option --{unknown[0]}: must be one that Beam {beam.__version__} knows"
+        )
+    options.view_as(SetupOptions).save_main_session = False
+    if runner == _LOCAL:
+        return FnApiRunner(), options
+    try:
+        return beam.runners.runner.create_runner(runner), options
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"runner {runner}: cannot be used: {str(error).splitlines()[0]}") from None

@@ -1,0 +1,161 @@
+"""From a config to the stages of its run. Nothing here reads data beyond manifests."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+
+from beam_jobs.embed import Embed
+from beam_jobs.knn import Knn
+from beam_jobs.pairs import Pairs
+from beam_jobs.prepare import Prepare
+from beam_jobs.progress import Progress
+from beam_jobs.stage import Run
+from beam_jobs.tasks import language_pairs
+from beam_jobs.thresholds import resolve_thresholds, score_settings
+from encoders import EncoderCard, describe_encoder, require_same_space
+from mining.config import Config
+from mining.contract.errors import ConfigError, DatasetError, InputError
+from mining.contract.schemas import SPEECH
+from mining.io.dataset import Manifest, read_manifest
+
+
+class Plan:
+    """The stages of one run. Each list can be made when the stages before it are finished."""
+
+    def __init__(self, config: Config, progress: Progress) -> None:
+        self.run = Run(config=config)
+        self._progress = progress
+
+    @cached_property
+    def corpora(self) -> tuple[str, ...]:
+        """Corpora that some task needs, in the config's order."""
+        tasks = self.run.config.tasks.values()
+        used = {name for task in tasks for name in (*task.sources, *task.targets)}
+        return tuple(name for name in self.run.config.corpora if name in used)
+
+    @cached_property
+    def cards(self) -> dict[str, EncoderCard]:
+        """What is known of each corpus' encoder.
+
+        Raises:
+            ConfigError: if two sides of a task are embedded in different spaces, or a corpus is of a
+                modality that cannot be read yet.
+        """
+        config = self.run.config
+        for name in self.corpora:
+            if config.corpora[name].modality == SPEECH:
+                raise ConfigError(
+                    f"corpora.{name}: modality must be text, but is speech; speech is not read yet"
+                )
+        refs = {name: config.model_of(name) for name in self.corpora}
+        known = {ref: describe_encoder(ref) for ref in dict.fromkeys(refs.values())}
+        cards = {name: known[ref] for name, ref in refs.items()}
+        for name, task in config.tasks.items():
+            first, *others = (*task.sources, *task.targets)
+            for other in others:
+                require_same_space(cards[first], cards[other], f"tasks.{name}")
+        return cards
+
+    @cached_property
+    def _prepares(self) -> dict[str, Prepare]:
+        """Planned once: the files' versions must not change between the stages of a run."""
+        corpora = self.run.config.corpora
+        return {name: Prepare.plan(self.run, name, corpora[name]) for name in self.corpora}
+
+    def prepare(self) -> list[Prepare]:
+        """One stage a corpus."""
+        return list(self._prepares.values())
+
+    def segments(self, corpus: str) -> Manifest:
+        """Manifest of a corpus' segments.
+
+        Raises:
+            DatasetError: if they are not prepared.
+            InputError: if there are none.
+        """
+        stage = self._prepares[corpus]
+        if not stage.is_done():
+            raise DatasetError(f"segments of {corpus}: must be prepared first; run mining prepare")
+        manifest = read_manifest(stage.folder, self.run.storage)
+        if not manifest.rows:
+            counters = manifest.counters
+            reasons = [f"{n} {name}" for name, n in counters.items() if name.startswith("rejected.")]
+            raise InputError(
+                f"corpora.{corpus}: must hold at least one segment, but has none "
+                f"({counters.get('rows_in', 0)} rows read; {', '.join(reasons) or 'none rejected'})"
+            )
+        return manifest
+
+    def embed(self) -> list[Embed]:
+        """One stage a corpus."""
+        return [
+            Embed(run=self.run, subject=name, segments=self.segments(name), card=self.cards[name])
+            for name in self.corpora
+        ]
+
+    def embeddings(self) -> dict[str, Manifest]:
+        """Manifests of the corpora's embeddings.
+
+        Raises:
+            DatasetError: if some are not made.
+        """
+        found = {}
+        for stage in self.embed():
+            if not stage.is_done():
+                raise DatasetError(
+                    f"embeddings of {stage.subject}: must be made first; run mining embed"
+                )
+            found[stage.subject] = read_manifest(stage.folder, self.run.storage)
+        return found
+
+    def knn(self) -> list[Knn]:
+        """One stage a task."""
+        embeddings = self.embeddings()
+        stages = []
+        for name, task in self.run.config.tasks.items():
+            sources = tuple(embeddings[corpus] for corpus in task.sources)
+            targets = tuple(embeddings[corpus] for corpus in task.targets)
+            pairs, left_out = language_pairs(task, sources, targets)
+            for reason in left_out:
+                self._progress.warn(f"tasks.{name}: left out {reason}")
+            stages.append(
+                Knn(
+                    run=self.run,
+                    subject=name,
+                    sources=sources,
+                    targets=targets,
+                    lang_pairs=pairs,
+                    k=score_settings(self.run.config.mining).k,
+                )
+            )
+        return stages
+
+    def pairs(self) -> list[Pairs]:
+        """One stage a task."""
+        config = self.run.config
+        settings = score_settings(config.mining)
+        stages = []
+        for knn in self.knn():
+            if not knn.is_done():
+                raise DatasetError(
+                    f"neighbors of {knn.subject}: must be found first; run mining knn"
+                )
+            task = config.tasks[knn.subject]
+            thresholds, warnings = resolve_thresholds(
+                config.mining, settings, knn, config.model_of(task.sources[0]), self.run.storage
+            )
+            for warning in warnings:
+                self._progress.warn(f"tasks.{knn.subject}: {warning}")
+            stages.append(
+                Pairs(
+                    run=self.run,
+                    subject=knn.subject,
+                    sources=tuple(self.segments(corpus) for corpus in task.sources),
+                    targets=tuple(self.segments(corpus) for corpus in task.targets),
+                    neighbors=read_manifest(knn.folder, self.run.storage),
+                    settings=replace(settings, threshold=None),
+                    thresholds=thresholds,
+                )
+            )
+        return stages

@@ -1,0 +1,307 @@
+"""Stage prepare: files become segments, in partitions by id.
+
+Phase ``read`` goes through each file once and spills its candidates by partition; phase ``ids`` finds
+rows whose own id was taken; phase ``collapse`` gathers each partition and collapses duplicates.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from beam_jobs.stage import Run, Stage, Unit
+from mining.config import stage_hash
+from mining.config.model import Corpus, LangFrom
+from mining.contract.ids import content_id, partition_of, partitions_of
+from mining.contract.languages import canonical_language
+from mining.contract.schemas import OCCURRENCE, REJECT, SEGMENT
+from mining.filter.contamination import Guard, load_guard
+from mining.io.dataset import Receipt, has_manifest
+from mining.io.filesystem import Storage, version
+from mining.io.parquet import Part, write_part
+from mining.io.spill import read_spill, write_spill
+from mining.text.prepare import (
+    PrepareSettings,
+    Segmented,
+    collapse,
+    reject_duplicate_ids,
+    segment_batch,
+)
+from mining.text.readers import read_batches
+from mining.text.source import LANG, TextFile, TextSource, list_files
+
+_SPILL_BYTES = 256 << 20  # of candidates held before they are written
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepare(Stage):
+    """Prepares one corpus.
+
+    Attributes:
+        sources: one for each of the corpus' addresses.
+        files: (index of the source, file, its version), in the order of the sources.
+    """
+
+    sources: tuple[TextSource, ...]
+    files: tuple[tuple[int, TextFile, str], ...]
+    name: ClassVar[str] = "prepare"
+    phases: ClassVar[tuple[str, ...]] = ("read", "ids", "collapse")
+
+    @classmethod
+    def plan(cls, run: Run, subject: str, corpus: Corpus) -> Prepare:
+        """List the files of a corpus.
+
+        Raises:
+            InputError: if there is none.
+        """
+        sources = tuple(text_source(corpus, uri) for uri in corpus.uris)
+        files = tuple(
+            (index, file, version(file.uri, run.storage))
+            for index, source in enumerate(sources)
+            for file in list_files(source, run.storage)
+        )
+        return cls(run=run, subject=subject, sources=sources, files=files)
+
+    @property
+    def _corpus(self) -> Corpus:
+        return self.run.config.corpora[self.subject]
+
+    @property
+    def _settings(self) -> PrepareSettings:
+        langs = self._corpus.langs
+        return PrepareSettings(
+            corpus=self.subject,
+            segment=self._corpus.segment,
+            min_chars=self._corpus.min_chars,
+            max_chars=self._corpus.max_chars,
+            langs=frozenset(canonical_language(c) or c for c in langs) if langs else None,
+        )
+
+    @cached_property
+    def hash(self) -> str:
+        """Decided by the files (address and version), how they are read, and what is refused."""
+        corpus = {**vars(self._corpus), "model": None}
+        return stage_hash(
+            self.name,
+            {
+                "corpus": corpus,
+                "files": [(file.uri, stamp) for _, file, stamp in self.files],
+                "partitions": self.run.config.partitions,
+                "contamination": self.run.config.contamination,
+            },
+        )
+
+    @property
+    def folder(self) -> str:
+        """Folder of the segments."""
+        return self.run.dataset("segments", self.subject, self.hash)
+
+    @property
+    def _occurrences(self) -> str:
+        return self.run.dataset("occurrences", self.subject, self.hash)
+
+    # Read once a worker, not once a unit:
+
+    @cached_property
+    def _guard(self) -> Guard:
+        return load_guard(self.run.config.contamination.sets, self.run.storage)
+
+    @cached_property
+    def _spills(self) -> dict[str, list[tuple[str, list[int]]]]:
+        """Spill files by kind, each with the partitions of its batches."""
+        notes = [receipt.notes for receipt in self.receipts("read")]
+        return {kind: [spill for n in notes for spill in n[kind]] for kind in ("segments", "ids")}
+
+    @cached_property
+    def _taken(self) -> pa.Table | None:
+        """Rows whose id was taken, of all partitions."""
+        rows = [row for receipt in self.receipts("ids") for row in receipt.notes["taken"]]
+        if not rows:
+            return None
+        return pa.table({"source_uri": [uri for uri, _ in rows], "row": [row for _, row in rows]})
+
+    def is_done(self) -> bool:
+        """Whether the segments are finished."""
+        return has_manifest(self.folder, self.hash, self.run.storage)
+
+    def units(self, phase: str) -> tuple[Unit, ...]:
+        """Files; then partitions."""
+        if phase == "read":
+            return tuple(
+                Unit(key=f"file-{number:06d}", args={"file": number})
+                for number in range(len(self.files))
+            )
+        if phase == "ids" and self._corpus.columns.id is None:
+            return ()
+        return tuple(
+            Unit(key=f"part-{number:05d}", args={"partition": number})
+            for number in range(self.run.config.partitions)
+        )
+
+    def process(self, phase: str, unit: Unit) -> Receipt:
+        """Read a file, compare a partition's ids, or collapse a partition."""
+        work = {"read": self._read, "ids": self._compare_ids, "collapse": self._collapse}
+        return work[phase](unit)
+
+    # Phase read
+
+    def _read(self, unit: Unit) -> Receipt:
+        index, file, _ = self.files[unit.args["file"]]
+        counters: Counter[str] = Counter()
+        rejects = [REJECT.empty_table()]
+        spills: dict[str, list[list[Any]]] = {"segments": [], "ids": []}
+        held: list[Segmented] = []
+        for segmented, refused, rows in self._segmented(index, file):
+            counters["rows_in"] += rows
+            rejects += [refused, pa.Table.from_batches([segmented.rejects])]
+            held.append(segmented)
+            if sum(s.candidates.nbytes + s.row_ids.nbytes for s in held) > _SPILL_BYTES:
+                self._spill(unit.key, held, spills)
+                held = []
+        self._spill(unit.key, held, spills)
+        refused = pa.concat_tables(rejects)
+        for reason in refused["reason"].to_pylist():
+            counters[f"rejected.{reason}"] += 1
+        part = write_part(
+            self.rejects_folder(), f"{unit.key}.parquet", refused, REJECT, self.run.storage
+        )
+        return Receipt(unit=unit.key, parts={"rejects": (part,)}, counters=dict(counters), notes=spills)
+
+    def _segmented(self, index: int, file: TextFile) -> Iterator[tuple[Segmented, pa.Table, int]]:
+        """Batches of a file: candidates, what else was refused, and how many records there were."""
+        base = self.sources[index].base
+        for batch in read_batches(file, self.sources[index], self.run.storage):
+            segmented = segment_batch(batch.rows, file.uri.removeprefix(base), self._settings)
+            clean, overlapping = refuse_benchmarks(segmented, self._guard)
+            refused = pa.concat_tables([pa.Table.from_batches([batch.rejects]), overlapping])
+            yield clean, refused, batch.rows.num_rows + batch.rejects.num_rows
+
+    def _spill(self, key: str, held: Sequence[Segmented], spills: dict[str, list[list[Any]]]) -> None:
+        tables = {
+            "segments": [s.candidates for s in held],
+            "ids": [s.row_ids for s in held],
+        }
+        partitions = self.run.config.partitions
+        for kind, some in tables.items():
+            table = pa.concat_tables(some) if some else None
+            if table is None or not table.num_rows:
+                continue
+            path = f"{kind}-{key}-{len(spills[kind]):04d}.arrow"
+            if kind == "segments":
+                where = partitions_of(table["segment_id"].to_pylist(), partitions)
+            else:
+                ids = zip(table["doc_id"].to_pylist(), table["lang"].to_pylist(), strict=True)
+                where = partitions_of((content_id(*pair) for pair in ids), partitions)
+            batches = write_spill(f"{self.home}/spill/{path}", table, where, self.run.storage)
+            spills[kind].append([path, batches])
+
+    def _spilled(self, kind: str, partition: int) -> list[pa.Table]:
+        """What all files hold of a partition."""
+        return [
+            read_spill(
+                f"{self.home}/spill/{path}", [batches.index(partition)], self.run.storage
+            )
+            for path, batches in self._spills[kind]
+            if partition in batches
+        ]
+
+    # Phase ids
+
+    def _compare_ids(self, unit: Unit) -> Receipt:
+        tables = self._spilled("ids", unit.args["partition"])
+        taken = reject_duplicate_ids(pa.concat_tables(tables)) if tables else None
+        notes: dict[str, Any] = {"taken": []}
+        if taken is not None and taken.num_rows:
+            notes["taken"] = [list(row.values()) for row in taken.to_pylist()]
+        return Receipt(unit=unit.key, notes=notes)
+
+    # Phase collapse
+
+    def _collapse(self, unit: Unit) -> Receipt:
+        candidates = self._spilled("segments", unit.args["partition"])
+        collapsed = collapse(candidates, self._taken)
+        storage, path = self.run.storage, f"{unit.key}.parquet"
+        written = {
+            "segments": (self.folder, collapsed.segments, SEGMENT),
+            "occurrences": (self._occurrences, collapsed.occurrences, OCCURRENCE),
+            "rejects": (self.rejects_folder(), collapsed.rejects, REJECT),
+        }
+        parts: dict[str, tuple[Part, ...]] = {
+            kind: (write_part(folder, path, table, schema, storage),)
+            for kind, (folder, table, schema) in written.items()
+        }
+        counters = {
+            "candidates": sum(table.num_rows for table in candidates),
+            "segments": collapsed.segments.num_rows,
+            "occurrences": collapsed.occurrences.num_rows,
+            "rejected_after_reading": collapsed.rejects.num_rows,
+        }
+        if collapsed.rejects.num_rows:
+            counters["rejected.duplicate_id"] = collapsed.rejects.num_rows
+        return Receipt(unit=unit.key, parts=parts, counters=counters)
+
+    def finish(self) -> None:
+        """Check candidates = occurrences + rejected; write the manifests."""
+        folders = {
+            "rejects": self.rejects_folder(),
+            "occurrences": self._occurrences,
+            "segments": self.folder,
+        }
+        self.publish(
+            folders,
+            [*self.receipts("read"), *self.receipts("collapse")],
+            {"files": len(self.files)},
+            law=("candidates", ("occurrences", "rejected_after_reading")),
+        )
+
+
+def refuse_benchmarks(segmented: Segmented, guard: Guard) -> tuple[Segmented, pa.Table]:
+    """Take sentences of evaluation sets out of the candidates; they come back as rejects."""
+    candidates = segmented.candidates
+    found = guard.matches(candidates["text"])
+    if found.null_count == len(found):
+        return segmented, REJECT.empty_table()
+    hit = found.is_valid()
+    rows = candidates.filter(hit)
+    ids = [
+        f"{uri}#{row}.{part}"
+        for uri, row, part in zip(
+            *(rows[name].to_pylist() for name in ("source_uri", "row", "part")), strict=True
+        )
+    ]
+    rejects = pa.table(
+        {
+            "row_id": pa.array(ids, pa.string()),
+            "stage": pa.array(["prepare"] * len(ids), pa.string()),
+            "reason": pa.array(["benchmark_overlap"] * len(ids), pa.string()),
+            "detail": found.filter(hit),
+        },
+        schema=REJECT,
+    )
+    clean = Segmented(
+        candidates=candidates.filter(found.is_null()),
+        rejects=segmented.rejects,
+        row_ids=segmented.row_ids,
+    )
+    return clean, rejects
+
+
+def text_source(corpus: Corpus, uri: str) -> TextSource:
+    """A corpus' settings for one of its addresses."""
+    lang = corpus.lang
+    if isinstance(lang, LangFrom) and lang.path is not None:
+        uri = uri.replace(f"{{{lang.path}}}", LANG)
+    return TextSource(
+        uri=uri,
+        format=corpus.format,
+        header=corpus.header,
+        text=corpus.columns.text,
+        id=corpus.columns.id,
+        lang=lang if isinstance(lang, str) else None,
+        lang_column=lang.column if isinstance(lang, LangFrom) else None,
+    )

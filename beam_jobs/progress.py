@@ -1,0 +1,80 @@
+"""Progress on stderr: a bar on a terminal, a line now and then elsewhere.
+
+No runner tells how far it is, so receipts are counted.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import click
+
+from beam_jobs.stage import Stage
+from mining.contract.errors import MiningError
+from mining.io.dataset import count_receipts
+
+_BAR_SECONDS = 0.5
+_LINE_SECONDS = 10.0
+
+
+@dataclass
+class Progress:
+    """Where progress goes.
+
+    Attributes:
+        quiet: print nothing.
+        started: seconds, of the monotonic clock.
+    """
+
+    quiet: bool = False
+    started: float = field(default_factory=time.monotonic)
+
+    def say(self, text: str) -> None:
+        """One line with the seconds since the start."""
+        if not self.quiet:
+            click.echo(f"[{time.monotonic() - self.started:6.1f} s] {text}", err=True)
+
+    def warn(self, text: str) -> None:
+        """A line that is also printed when quiet."""
+        click.echo(f"warning: {text}", err=True)
+
+    @contextmanager
+    def watching(self, stages: Sequence[Stage]) -> Iterator[None]:
+        """Show how many units of ``stages`` are done, while the body runs."""
+        folders = [(s.receipts_folder(phase), s) for s in stages for phase in s.phases]
+        total = sum(len(stage.units(phase)) for stage in stages for phase in stage.phases)
+        name = stages[0].name
+        done = threading.Event()
+
+        def count() -> int:
+            return sum(count_receipts(folder, stage.run.storage) for folder, stage in folders)
+
+        def watch() -> None:
+            terminal = click.get_text_stream("stderr").isatty()
+            while not done.wait(_BAR_SECONDS if terminal else _LINE_SECONDS):
+                try:
+                    text = f"{name}: {count()} of {total} units"
+                except MiningError:  # the storage did not answer; the work itself will say so
+                    continue
+                if terminal:
+                    seconds = time.monotonic() - self.started
+                    click.echo(f"\r[{seconds:6.1f} s] {text} ", err=True, nl=False)
+                else:
+                    self.say(text)
+            if terminal:
+                click.echo("\r" + " " * 60 + "\r", err=True, nl=False)
+
+        self.say(f"{name}: {', '.join(stage.subject for stage in stages)}")
+        thread = threading.Thread(target=watch, daemon=True)
+        if not self.quiet:
+            thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            if thread.is_alive():
+                thread.join()

@@ -1,0 +1,38 @@
+"""A run: its stages in order, each only where something is left to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from beam_jobs.output import claim_output
+from beam_jobs.pipeline import run_stages
+from beam_jobs.plan import Plan
+from beam_jobs.progress import Progress
+
+STAGES = ("prepare", "embed", "knn", "pairs")
+
+
+def run(plan: Plan, stages: Sequence[str], beam_args: Sequence[str], progress: Progress) -> bool:
+    """Run the named stages, in order.
+
+    Returns:
+        Whether there was anything to do.
+
+    Raises:
+        MiningError: for whatever is wrong; finished work stays and is not done again.
+    """
+    # what is wrong with the models is said before any work, and before the folder is claimed
+    _ = plan.cards
+    claim_output(plan.run)
+    planned = {"prepare": plan.prepare, "embed": plan.embed, "knn": plan.knn, "pairs": plan.pairs}
+    worked = False
+    for name in STAGES:
+        if name not in stages:
+            continue
+        left = [stage for stage in planned[name]() if not stage.is_done()]
+        if left:
+            run_stages(left, beam_args, progress)
+            worked = True
+        else:
+            progress.say(f"{name}: already done")
+    return worked

@@ -1,0 +1,179 @@
+"""What a stage is: phases of independent units of work, then a manifest.
+
+A unit reads files, writes files and returns a :class:`~mining.io.dataset.Receipt`. It may run
+anywhere, in any order, twice: the files it writes are the same bytes. Phases follow each other;
+every unit of a phase may read what all units of the phases before it wrote.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from mining.config import Config
+from mining.contract.errors import DatasetError
+from mining.io.dataset import (
+    Manifest,
+    Receipt,
+    read_receipt,
+    sum_counters,
+    write_manifest,
+    write_receipt,
+)
+from mining.io.filesystem import Storage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """A piece of work.
+
+    Attributes:
+        key: unique within its phase, a file name (it names the receipt).
+        args: small JSON values that say what to do.
+    """
+
+    key: str
+    args: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What every stage needs to know of the run it belongs to."""
+
+    config: Config
+
+    @property
+    def output(self) -> str:
+        """Output folder without a trailing slash."""
+        return self.config.output.rstrip("/")
+
+    @property
+    def storage(self) -> Storage:
+        """fsspec options."""
+        return Storage(options=self.config.execution.storage)
+
+    def dataset(self, kind: str, *names: str) -> str:
+        """Folder of a dataset."""
+        return "/".join((self.output, kind, *names))
+
+    def state(self, *names: str) -> str:
+        """Folder or file of receipts and intermediate results."""
+        return "/".join((self.output, "_state", *names))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage(ABC):
+    """One stage of one subject (a corpus or a task).
+
+    Attributes:
+        run: the run it belongs to.
+        subject: corpus or task.
+    """
+
+    run: Run
+    subject: str
+    name: ClassVar[str]
+    phases: ClassVar[tuple[str, ...]]
+
+    @property
+    @abstractmethod
+    def hash(self) -> str:
+        """Of everything that decides the result."""
+
+    @abstractmethod
+    def is_done(self) -> bool:
+        """Whether the manifests are in place."""
+
+    @abstractmethod
+    def units(self, phase: str) -> tuple[Unit, ...]:
+        """The work of a phase."""
+
+    @abstractmethod
+    def process(self, phase: str, unit: Unit) -> Receipt:
+        """Do one unit. Called on a worker."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Check the row laws and write the manifests. Called when every unit has its receipt."""
+
+    def begin(self) -> None:
+        """Called in the launcher before the first unit."""
+        return
+
+    @property
+    def home(self) -> str:
+        """Folder of this stage's receipts and intermediate files."""
+        return self.run.state(self.name, self.subject, self.hash)
+
+    def rejects_folder(self) -> str:
+        """Folder of the rows that this stage refuses."""
+        return self.run.dataset("rejects", self.name, self.subject, self.hash)
+
+    def receipts_folder(self, phase: str) -> str:
+        """Where the receipts of a phase are."""
+        return f"{self.home}/{phase}"
+
+    def receipts(self, phase: str) -> list[Receipt]:
+        """Receipts of a finished phase, in the order of its units.
+
+        Raises:
+            DatasetError: if one is missing.
+        """
+        folder = self.receipts_folder(phase)
+        found = []
+        for unit in self.units(phase):
+            receipt = read_receipt(folder, unit.key, self.run.storage)
+            if receipt is None:
+                raise DatasetError(f"{folder}: the receipt of {unit.key} is missing; run again")
+            found.append(receipt)
+        return found
+
+    def publish(
+        self,
+        folders: Mapping[str, str],
+        done: Sequence[Receipt],
+        attributes: Mapping[str, Any],
+        law: tuple[str, tuple[str, ...]] | None = None,
+    ) -> None:
+        """Write the manifests of several datasets, in order.
+
+        Args:
+            folders: dataset kind -> its folder.
+            done: receipts of the work that wrote their parts.
+            attributes: facts for the manifests.
+            law: (whole, parts) names of counters: the whole must equal the sum of its parts.
+
+        Raises:
+            DatasetError: if rows were lost.
+        """
+        counters = sum_counters(done)
+        if law is not None:
+            whole, pieces = law
+            total = sum(counters.get(piece, 0) for piece in pieces)
+            if counters.get(whole, 0) != total:
+                raise DatasetError(
+                    f"{self.name} {self.subject}: {whole} must equal {' + '.join(pieces)}, but is "
+                    f"{counters.get(whole, 0)} against {total}; this is a fault of the program"
+                )
+        for kind, folder in folders.items():
+            manifest = Manifest(
+                kind=kind,
+                name=self.subject,
+                hash=self.hash,
+                parts=tuple(p for receipt in done for p in receipt.parts.get(kind, ())),
+                counters=counters,
+                attributes=attributes,
+            )
+            write_manifest(folder, manifest, self.run.storage)
+
+
+def do_unit(stage: Stage, phase: str, unit: Unit) -> Receipt | None:
+    """Do a unit and write its receipt; None if the receipt was there already."""
+    folder, storage = stage.receipts_folder(phase), stage.run.storage
+    if read_receipt(folder, unit.key, storage) is not None:
+        return None
+    receipt = stage.process(phase, unit)
+    write_receipt(folder, receipt, storage)
+    return receipt

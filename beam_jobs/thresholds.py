@@ -1,0 +1,78 @@
+"""How candidates are scored, and the threshold of each language pair.
+
+A number in the config wins, then ``target_precision``, then the preset's, then the model's own
+calibration; without any of them the run stops and says what to set.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from beam_jobs.knn import Knn
+from beam_jobs.tasks import pool_sizes
+from encoders import calibration_of
+from mining.config.model import NONE, Mining
+from mining.contract.errors import ConfigError
+from mining.contract.model_ref import ModelRef
+from mining.evaluate.calibration import Conditions, Found, lookup, read_calibration
+from mining.evaluate.gold import PairKey
+from mining.io.filesystem import Storage
+from mining.score import ScoreSettings
+
+
+def score_settings(mining: Mining) -> ScoreSettings:
+    """A preset, or the defaults, with the config's own settings put over it."""
+    base = ScoreSettings.preset(mining.preset) if mining.preset else ScoreSettings()
+    given = {
+        name: value
+        for name in ("k", "margin", "select", "score_max")
+        if (value := getattr(mining, name)) is not None
+    }
+    return replace(base, **given)
+
+
+def resolve_thresholds(
+    mining: Mining, settings: ScoreSettings, knn: Knn, model: ModelRef, storage: Storage
+) -> tuple[dict[str, float | None], tuple[str, ...]]:
+    """The lowest margin score kept, by language pair (``deu-eng``; None: no limit), and warnings.
+
+    Raises:
+        ConfigError: if it must come from a calibration and there is none.
+    """
+    names = [f"{src}-{tgt}" for src, tgt in knn.lang_pairs]
+    if isinstance(mining.threshold, float):
+        return dict.fromkeys(names, mining.threshold), ()
+    if mining.threshold == NONE:
+        return dict.fromkeys(names), ()
+    if mining.threshold is None and mining.target_precision is None and mining.preset:
+        return dict.fromkeys(names, settings.threshold), ()
+    uri = mining.calibration or calibration_of(model)
+    if uri is None:
+        raise ConfigError(
+            f"mining.threshold: must be set, since {model.path} brings no calibration; give a number "
+            "or 'none', or run mining calibrate and name its file in mining.calibration"
+        )
+    entries = read_calibration(uri, storage)
+    found: dict[str, Found] = {}
+    for name, pair in zip(names, knn.lang_pairs, strict=True):
+        src_rows, tgt_rows = pool_sizes(pair, knn.sources, knn.targets)
+        conditions = Conditions(
+            margin=settings.margin, k=settings.k, src_pool_size=src_rows, tgt_pool_size=tgt_rows
+        )
+        key = PairKey(src_lang=pair[0], tgt_lang=pair[1])
+        found[name] = lookup(entries, key, conditions, mining.target_precision)
+    thresholds: dict[str, float | None] = {name: one.threshold for name, one in found.items()}
+    return thresholds, _summed(found)
+
+
+def _summed(found: dict[str, Found]) -> tuple[str, ...]:
+    """One warning of each kind, with the number of language pairs it holds for."""
+    kinds: dict[str, list[str]] = {}
+    for name, one in found.items():
+        for warning in one.warnings:
+            kinds.setdefault(warning.removeprefix(f"{name}: ").split(" with ")[0], []).append(warning)
+    return tuple(
+        some[0] if len(some) == 1 else f"{some[0]} (and {len(some) - 1} more language pairs alike)"
+        for some in kinds.values()
+    )
+

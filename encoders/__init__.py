@@ -1,0 +1,17 @@
+"""Models that turn segments into vectors, behind one protocol.
+
+Importing this package imports neither torch nor transformers.
+"""
+
+from encoders.card import EncoderCard, require_same_space
+from encoders.load import calibration_of, describe_encoder, load_encoder
+from mining.contract.model_ref import ModelRef
+
+__all__ = [
+    "EncoderCard",
+    "ModelRef",
+    "calibration_of",
+    "describe_encoder",
+    "load_encoder",
+    "require_same_space",
+]

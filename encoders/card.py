@@ -1,0 +1,43 @@
+"""What is known of an encoder before its weights are in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mining.contract.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderCard:
+    """The facts of an encoder that a launcher needs.
+
+    Attributes:
+        name: for people.
+        dim: D, the width of a vector.
+        space: name of the embedding space; equal names mean comparable vectors.
+        modalities: subset of {"text", "speech"}.
+        fingerprint: hex digest of everything that decides a vector.
+        licence: SPDX identifier or the maker's own word, ``unknown`` if nothing says.
+    """
+
+    name: str
+    dim: int
+    space: str
+    modalities: frozenset[str]
+    fingerprint: str
+    licence: str
+
+
+def require_same_space(source: EncoderCard, target: EncoderCard, where: str) -> None:
+    """Refuse to compare vectors that cannot be compared.
+
+    Raises:
+        ConfigError: naming ``where`` (a task) and both encoders.
+    """
+    if source.space != target.space:
+        raise ConfigError(
+            f"{where}: both sides must be embedded in one space, but {source.name} gives "
+            f"{source.space!r} and {target.name} gives {target.space!r}; use one model, or, if you "
+            "know that these vectors may be compared (such as precomputed files of one model), "
+            "give both the same model.space"
+        )

@@ -1,0 +1,268 @@
+"""From a name or a path to an encoder."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import importlib.resources
+import logging
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from encoders.card import EncoderCard
+from encoders.checkpoint import (
+    SENTENCE_TRANSFORMERS,
+    WORDBAG,
+    content_digest,
+    embedding_dim,
+    known_names,
+    layout_of,
+    read_json,
+    require_safetensors,
+    stated_licence,
+)
+from encoders.families import TextSettings, family_of, text_settings, warn_of_licence
+from mining.contract.errors import CapacityError, CheckpointError, ConfigError
+from mining.contract.model_ref import ModelRef
+
+if TYPE_CHECKING:
+    from mining.contract.encoder import Encoder
+
+_LOG = logging.getLogger(__name__)
+
+BUILTIN = "builtin"
+USE_MULTILINGUAL = "use-multilingual"
+_NAMED = (BUILTIN, USE_MULTILINGUAL)
+_VECTORS = "precomputed vectors"
+_DEVICES = ("auto", "cpu", "cuda")
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+# What a model needs, and never a pickle. The first is enough to describe it.
+_CONFIG_FILES = ["*.json", "*.txt", "*.model", "README.md"]
+_MODEL_FILES = [*_CONFIG_FILES, "*.safetensors"]
+_NEVER = ["onnx/*", "openvino/*"]
+
+
+def load_encoder(model: str | ModelRef, *, device: str = "auto", **options: Any) -> Encoder:
+    """Load an encoder, ready to embed.
+
+    Args:
+        model: ``builtin``, ``use-multilingual``, a folder, a file of vectors, or ``org/name`` on
+            the model hub; or a :class:`ModelRef` with settings.
+        device: ``auto`` takes a GPU if there is one. It decides no setting and is hashed nowhere;
+            bytes are the same on one kind of hardware.
+        options: fields of :class:`ModelRef`, when ``model`` is a string.
+
+    Raises:
+        CheckpointError: there is no such model, or its folder cannot be used.
+        InputError: precomputed vectors and their ids do not match.
+        ConfigError: an option is unknown.
+        CapacityError: there is no such device.
+    """
+    ref = _ref(model, options)
+    if device not in _DEVICES:
+        raise ConfigError(f"device: must be one of {', '.join(_DEVICES)}, but is {device!r}")
+    kind, path = _resolve(ref, _MODEL_FILES)
+    _refuse_idle_settings(ref, kind)
+    if kind == _VECTORS:
+        from encoders.precomputed import PrecomputedEncoder
+
+        return PrecomputedEncoder(ref)
+    if kind == USE_MULTILINGUAL:
+        from encoders.use_multilingual import UseMultilingual
+
+        return UseMultilingual()
+    chosen = _device(device)
+    if kind == WORDBAG:
+        from encoders.wordbag import load_wordbag
+
+        return load_wordbag(path)
+    from encoders.text_checkpoints import load_plain, load_sentence_transformers
+    from encoders.transformer_text import TextEncoder
+
+    card, settings = _text_card(path, ref, kind), _settings(path, ref, kind)
+    _LOG.info("%s: loaded on %s with %s", card.name, chosen, settings)
+    load = load_sentence_transformers if kind == SENTENCE_TRANSFORMERS else load_plain
+    return TextEncoder(load(path, settings, chosen), settings, card)
+
+
+def describe_encoder(model: str | ModelRef) -> EncoderCard:
+    """What a launcher must know of an encoder, with no weights in memory where that is possible.
+
+    A hub model is known by its commit and only its configuration is fetched; the files of a folder
+    are hashed.
+
+    Raises:
+        CheckpointError: there is no such model, or its folder cannot be used.
+        InputError: precomputed vectors and their ids do not match.
+    """
+    ref = _ref(model, {})
+    kind, path = _resolve(ref, _CONFIG_FILES)
+    _refuse_idle_settings(ref, kind)
+    if kind == _VECTORS:
+        from encoders.precomputed import PrecomputedEncoder
+
+        return PrecomputedEncoder(ref).card
+    if kind in (USE_MULTILINGUAL, WORDBAG):  # small: opened as they are
+        return _card_of(load_encoder(ref, device="cpu"))
+    return _text_card(path, ref, kind)
+
+
+def calibration_of(model: str | ModelRef) -> str | None:
+    """The thresholds that a model brings along (``calibration.json``), or None.
+
+    Raises:
+        CheckpointError: there is no such model.
+    """
+    kind, path = _resolve(_ref(model, {}), _CONFIG_FILES)
+    if kind == USE_MULTILINGUAL:
+        path = Path(str(importlib.resources.files("encoders"))) / "use_multilingual"
+    file = path / "calibration.json"
+    return str(file) if file.is_file() else None
+
+
+def _ref(model: str | ModelRef, options: dict[str, Any]) -> ModelRef:
+    if isinstance(model, ModelRef):
+        if options:
+            raise ConfigError(f"options {sorted(options)}: must be set in the given ModelRef")
+        return model
+    known = {field.name for field in dataclasses.fields(ModelRef)} - {"path"}
+    for name in options:
+        if name not in known:
+            raise ConfigError(f"option {name!r}: is unknown{_suggestion(name, known)}")
+    try:
+        return ModelRef(path=model, **options)
+    except ValueError as error:
+        raise ConfigError(f"model {model!r}: {error}") from None
+
+
+def _resolve(ref: ModelRef, files: list[str]) -> tuple[str, Path]:
+    """What kind of model a reference leads to, and where it lies on disk."""
+    if ref.path == USE_MULTILINGUAL:
+        return USE_MULTILINGUAL, Path()
+    if ref.path == BUILTIN:
+        folder = Path(str(importlib.resources.files("encoders"))) / BUILTIN
+        if not folder.is_dir():
+            raise CheckpointError(f"{folder}: the builtin model must be installed, but is not")
+        return layout_of(folder), folder
+    path = Path(os.path.expanduser(ref.path))
+    if not path.exists():
+        if not _is_hub_name(ref.path):
+            raise CheckpointError(_unknown(ref.path))
+        path = _from_hub(ref, files)
+    path = path.absolute()
+    from encoders.precomputed import is_precomputed
+
+    if is_precomputed(path):
+        return _VECTORS, path
+    kind = layout_of(path)
+    if kind != WORDBAG:
+        require_safetensors(path)
+    return kind, path
+
+
+def _refuse_idle_settings(ref: ModelRef, kind: str) -> None:
+    """A setting that would do nothing is a mistake of the user's."""
+    useful = {_VECTORS: {"space", "ids"}, USE_MULTILINGUAL: set(), WORDBAG: set()}
+    for field in dataclasses.fields(ModelRef):
+        is_set = field.name != "path" and getattr(ref, field.name) != field.default
+        idle = field.name == "ids" if kind not in useful else field.name not in useful[kind]
+        if field.name == "revision":
+            idle = not _is_hub_name(ref.path)
+        if is_set and idle:
+            raise ConfigError(
+                f"model.{field.name}: must be left out for {ref.path!r} ({kind}), where "
+                "it decides nothing"
+            )
+
+
+def _is_hub_name(path: str) -> bool:
+    """``org/name``, unless ``org`` is a folder here: then it is a path with a slip in it."""
+    return bool(_HUB_NAME.fullmatch(path)) and not Path(path.split("/")[0]).exists()
+
+
+def _unknown(path: str) -> str:
+    beside = Path(os.path.expanduser(path)).parent
+    neighbours = [str(p) for p in beside.iterdir()] if beside.is_dir() else []
+    return (
+        f"model {path!r}: must be {BUILTIN}, {USE_MULTILINGUAL}, a folder or file that exists, or "
+        f"org/name on the model hub, but is none of them{_suggestion(path, {*_NAMED, *neighbours})}"
+    )
+
+
+def _suggestion(name: str, known: set[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _from_hub(ref: ModelRef, files: list[str]) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    try:
+        return Path(
+            snapshot_download(
+                ref.path, revision=ref.revision, allow_patterns=files, ignore_patterns=_NEVER
+            )
+        )
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(
+            f"model {ref.path!r}: must come from the model hub, but cannot be fetched: "
+            f"{reason[:200]}; download it where there is a network (hf download NAME --local-dir "
+            "FOLDER) and give the folder as model.path"
+        ) from None
+
+
+def _settings(folder: Path, ref: ModelRef, kind: str) -> TextSettings:
+    family = family_of(known_names(folder))
+    return text_settings(ref, family, states_own=kind == SENTENCE_TRANSFORMERS)
+
+
+def _text_card(folder: Path, ref: ModelRef, kind: str) -> EncoderCard:
+    """Facts of a transformers or sentence-transformers folder.
+
+    Two encoders with the same files and pooling share a space, whatever their prefix, number format
+    or batches.
+    """
+    family = family_of(known_names(folder))
+    settings = _settings(folder, ref, kind)
+    contents = content_digest(folder)
+    stated_space = read_json(folder / "dual_encoder.json").get("space")
+    decides = f"{contents}\n{ref.settings()}\n{settings}"
+    card = EncoderCard(
+        name=known_names(folder)[0],
+        dim=embedding_dim(folder),
+        space=ref.space or stated_space or f"{contents[:16]}:{settings.pooling or 'own'}",
+        modalities=frozenset({"text"}),
+        fingerprint=hashlib.sha256(decides.encode()).hexdigest(),
+        licence=stated_licence(folder) or family.licence,
+    )
+    warn_of_licence(card.name, card.licence)
+    return card
+
+
+def _card_of(encoder: Encoder) -> EncoderCard:
+    return EncoderCard(
+        name=encoder.name,
+        dim=encoder.dim,
+        space=encoder.space,
+        modalities=encoder.modalities,
+        fingerprint=encoder.fingerprint,
+        licence=getattr(encoder, "licence", "unknown"),
+    )
+
+
+def _device(wanted: str) -> str:
+    import torch
+
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise CapacityError(
+            "device cuda: a GPU must be there, but torch sees none; use device auto or cpu, or "
+            "install the GPU build of torch and its driver"
+        )
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return wanted

@@ -1,0 +1,133 @@
+"""Read a config file, apply ``--set``, check it as a whole, and hash its parts."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mining.config.binding import bind
+from mining.config.model import Config, LangPairs
+from mining.config.yaml_nodes import Node, parse_yaml
+from mining.contract.errors import ConfigError
+from mining.contract.languages import canonical_language
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def load_config(path: str, overrides: Sequence[str] = (), output: str | None = None) -> Config:
+    """Read, override and check a config.
+
+    Args:
+        path: a YAML file.
+        overrides: ``a.b=c`` settings; c is read as YAML.
+        output: replaces the config's ``output``.
+
+    Raises:
+        ConfigError: naming every fault with its file, line and key.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise ConfigError(f"{path}: the config file cannot be read: {reason}") from None
+    problems: list[str] = []
+    root = parse_yaml(text, path, problems)
+    for override in overrides:
+        _override(root, override, problems)
+    if output is not None and isinstance(root.value, dict):
+        root.value["output"] = Node(output, "--output")
+    config = bind(root, Config, problems)
+    if config is not None:
+        _check_names(config, root, problems)
+    if problems or config is None:
+        raise ConfigError("\n".join(dict.fromkeys(problems)))
+    return config
+
+
+def _override(root: Node, override: str, problems: list[str]) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        problems.append(f"--set {override}: must read key=value, such as mining.k=8")
+        return
+    here = root
+    *parents, last = key.split(".")
+    for name in parents:
+        if not isinstance(here.value, dict):
+            problems.append(f"--set {override}: {name!r} is not inside a mapping")
+            return
+        here = here.value.setdefault(name, Node({}, f"--set {override}"))
+    if not isinstance(here.value, dict):
+        problems.append(f"--set {override}: {parents[-1]!r} is a value, not a mapping")
+        return
+    node = parse_yaml(text, "--set", problems) if text.strip() else Node(None, "")
+    _relabel(node, f"--set {override}")
+    here.value[last] = node
+
+
+def _relabel(node: Node, where: str) -> None:
+    node.where = where
+    children = node.value if isinstance(node.value, list) else []
+    for child in node.value.values() if isinstance(node.value, dict) else children:
+        _relabel(child, where)
+
+
+def _check_names(config: Config, root: Node, problems: list[str]) -> None:
+    """Corpora, tasks and languages that refer to each other."""
+    for section, names in (("corpora", config.corpora), ("tasks", config.tasks)):
+        nodes = root.value[section]
+        if not names:
+            problems.append(f"{nodes.where}: {section} must name at least one")
+        for name in names:
+            if not _NAME.fullmatch(name):
+                problems.append(
+                    f"{nodes.value[name].where}: {section}.{name}: a name may hold letters, digits, "
+                    "_ . and - only, since it becomes a folder"
+                )
+    for name, task in config.tasks.items():
+        where = root.value["tasks"].value[name].where
+        for corpus in (*task.sources, *task.targets):
+            if corpus not in config.corpora:
+                close = difflib.get_close_matches(corpus, config.corpora, n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else ""
+                problems.append(f"{where}: tasks.{name}: there is no corpus {corpus!r}{hint}")
+        codes: tuple[str, ...] = ()
+        if isinstance(task.langs, LangPairs):
+            codes = (*task.langs.source, *task.langs.target)
+        elif isinstance(task.langs, tuple):
+            for pair in task.langs:
+                if pair.count("-") != 1:
+                    problems.append(f"{where}: tasks.{name}.langs: {pair!r} must read like deu-eng")
+                codes += tuple(pair.split("-"))
+        for code in codes:
+            if canonical_language(code) is None:
+                problems.append(f"{where}: tasks.{name}.langs: {code!r} is not a language code")
+
+
+def resolved_yaml(config: Config) -> str:
+    """The config with every default filled in, as YAML."""
+    return yaml.safe_dump(to_plain(config), sort_keys=True, allow_unicode=True)
+
+
+def to_plain(value: Any) -> Any:
+    """Dataclasses, tuples and mappings as dicts, lists and scalars."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [to_plain(item) for item in value]
+    return value
+
+
+def stage_hash(stage: str, decides: Mapping[str, Any]) -> str:
+    """16 hex digits over everything that decides a stage's result, its inputs' hashes included."""
+    text = json.dumps([stage, to_plain(decides)], sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:16]

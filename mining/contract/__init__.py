@@ -1,0 +1,1 @@
+"""The contract between stages: schemas, ids, languages, protocols and errors. Imports nothing above."""

@@ -1,0 +1,41 @@
+"""The errors a run may end with, each with the exit code that the command line returns.
+
+A row's fault never raises: it becomes a row of the REJECT dataset. What raises is a run's fault, and
+its message reads ``where: what must be, but is; what to do``.
+"""
+
+from __future__ import annotations
+
+
+class MiningError(Exception):
+    """Base of every error that a user can cause or mend. ``exit_code`` is what ``mining`` exits with."""
+
+    exit_code = 3
+
+
+class ConfigError(MiningError):
+    """The configuration or the command line is wrong (exit code 2)."""
+
+    exit_code = 2
+
+
+class InputError(MiningError):
+    """Input data as a whole cannot be used: a file is missing, a column is absent (exit code 3)."""
+
+
+class SchemaError(MiningError):
+    """A table does not have the schema that its stage expects (exit code 3)."""
+
+
+class DatasetError(MiningError):
+    """A dataset of an earlier stage is missing, incomplete or of another run (exit code 3)."""
+
+
+class CheckpointError(MiningError):
+    """A model folder cannot be loaded, or is not what it says (exit code 3)."""
+
+
+class CapacityError(MiningError):
+    """The machine cannot do it: disk full, memory or device missing (exit code 4)."""
+
+    exit_code = 4

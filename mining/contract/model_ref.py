@@ -1,0 +1,64 @@
+"""How a config names an encoder."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+Pooling = Literal["mean", "cls", "last_token", "encoder_mean", "pooler"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRef:
+    """An encoder, and the settings that decide its vectors.
+
+    Everything here decides bytes, so everything here is hashed, next to the contents of the files
+    that ``path`` and ``ids`` lead to. The device is no part of it: it is given at loading.
+
+    ``None`` means what the model says of itself, or what is known of its family.
+
+    Attributes:
+        path: ``builtin``, ``use-multilingual``, a model folder, a ``.npy`` or ``.parquet`` file
+            (or a folder of them), or ``org/name`` on the model hub.
+        revision: commit, tag or branch; for a hub name only.
+        space: name of the embedding space. Give two encoders the same name only if their vectors
+            may be compared.
+        pooling: how token vectors become one: mean, first token, last token, mean over the encoder
+            of an encoder-decoder, or the model's own pooler.
+        prefix: text put before every segment.
+        padding_side: where batches are filled up.
+        max_tokens: longer segments are truncated, in tokens, special tokens included.
+        ids: file with one id a line for a ``.npy`` array; default: the array's name with the suffix
+            ``.ids`` or ``.ids.txt``.
+        dtype: number format of weights and arithmetic.
+        batch_tokens: tokens in a batch after padding. 4096 keeps one CPU core busy; 65536 suits a
+            large GPU.
+    """
+
+    path: str
+    revision: str | None = None
+    space: str | None = None
+    pooling: Pooling | None = None
+    prefix: str | None = None
+    padding_side: Literal["left", "right"] | None = None
+    max_tokens: int | None = None
+    ids: str | None = None
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    batch_tokens: int = 4096
+
+    def __post_init__(self) -> None:
+        if not self.path.strip():
+            raise ValueError("path must name a model, but is empty")
+        if self.batch_tokens < 16:
+            raise ValueError(f"batch_tokens must be at least 16, but is {self.batch_tokens}")
+        if self.max_tokens is not None and self.max_tokens < 2:
+            raise ValueError(f"max_tokens must be at least 2, but is {self.max_tokens}")
+
+    def settings(self) -> str:
+        """Canonical JSON of everything but the addresses, whose contents are hashed instead."""
+        values = dataclasses.asdict(self)
+        for address in ("path", "revision", "ids"):
+            del values[address]
+        return json.dumps(values, sort_keys=True)

@@ -1,0 +1,36 @@
+"""Judging mined pairs and embeddings against gold, and choosing thresholds from it."""
+
+from mining.evaluate.bitext import Score, precision_recall_f1
+from mining.evaluate.calibration import (
+    Conditions,
+    Threshold,
+    lookup,
+    read_calibration,
+    write_calibration,
+)
+from mining.evaluate.gold import PairGold, PairKey, pair_gold, read_gold
+from mining.evaluate.judge import Evaluation, JudgeSettings, Side, Trial, evaluate
+from mining.evaluate.render import render
+from mining.evaluate.thresholds import Sample, calibrate
+
+__all__ = [
+    "Conditions",
+    "Evaluation",
+    "JudgeSettings",
+    "PairGold",
+    "PairKey",
+    "Sample",
+    "Score",
+    "Side",
+    "Threshold",
+    "Trial",
+    "calibrate",
+    "evaluate",
+    "lookup",
+    "pair_gold",
+    "precision_recall_f1",
+    "read_calibration",
+    "read_gold",
+    "render",
+    "write_calibration",
+]

@@ -1,0 +1,113 @@
+"""The one place that writes and reads Parquet, so that equal tables are equal bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mining.contract.errors import DatasetError
+from mining.contract.schemas import checked
+from mining.io.filesystem import Storage, open_read, write_atomic
+
+_ROW_GROUP_ROWS = 65536  # fixed: the bytes of a file must not depend on who wrote it
+_CODEC, _CODEC_LEVEL = "zstd", 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One file of a dataset.
+
+    Attributes:
+        path: relative to the dataset's folder.
+        rows: rows in it.
+        sha256: of the whole file.
+        langs: rows by language, where the table has a ``lang`` column.
+    """
+
+    path: str
+    rows: int
+    sha256: str
+    langs: dict[str, int] = field(default_factory=dict)
+
+
+def write_part(
+    folder: str, path: str, table: pa.Table, schema: pa.Schema, storage: Storage
+) -> Part:
+    """Write ``table`` as ``folder/path``, all at once or not at all.
+
+    A table with a ``lang`` column must be sorted by it; each language then begins a row group of its
+    own, so that one language is read without the others.
+    """
+    table = checked(table.cast(schema), schema, f"{folder}/{path}")
+    langs = _language_runs(table, f"{folder}/{path}")
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(
+        sink, schema, compression=_CODEC, compression_level=_CODEC_LEVEL, version="2.6"
+    ) as writer:
+        start = 0
+        for rows in langs.values() if langs else (table.num_rows,):
+            writer.write_table(table.slice(start, rows), row_group_size=_ROW_GROUP_ROWS)
+            start += rows
+    data = sink.getvalue().to_pybytes()
+    write_atomic(f"{folder}/{path}", data, storage)
+    return Part(
+        path=path, rows=table.num_rows, sha256=hashlib.sha256(data).hexdigest(), langs=langs
+    )
+
+
+def _language_runs(table: pa.Table, where: str) -> dict[str, int]:
+    if "lang" not in table.column_names or not table.num_rows:
+        return {}
+    runs = pc.run_end_encode(table["lang"].combine_chunks())
+    names, ends = runs.values.to_pylist(), runs.run_ends.to_pylist()
+    if len(set(names)) != len(names):
+        raise DatasetError(f"{where}: rows must be sorted by language before they are written")
+    return {
+        name: end - start for name, start, end in zip(names, [0, *ends[:-1]], ends, strict=True)
+    }
+
+
+def read_part(
+    uri: str,
+    schema: pa.Schema | None,
+    storage: Storage,
+    *,
+    columns: Sequence[str] | None = None,
+    lang: str | None = None,
+) -> pa.Table:
+    """Read one file of a dataset.
+
+    Args:
+        uri: the file.
+        schema: what it must be; None takes it as it is (its metadata is then the caller's business).
+        storage: fsspec options.
+        columns: only these.
+        lang: only rows of this language.
+
+    Raises:
+        DatasetError: if the file is gone or damaged.
+        SchemaError: if it is something else.
+    """
+    try:
+        with open_read(uri, storage) as handle:
+            file = pq.ParquetFile(handle)
+            if schema is not None:
+                checked(file.schema_arrow.empty_table(), schema, uri)
+            groups = range(file.num_row_groups)
+            if lang is not None:
+                column = file.schema_arrow.get_field_index("lang")
+                groups = [
+                    g for g in groups
+                    if file.metadata.row_group(g).column(column).statistics.min == lang
+                ]  # fmt: skip
+            return file.read_row_groups(list(groups), columns=columns)
+    except pa.ArrowInvalid as error:
+        raise DatasetError(
+            f"{uri}: must be a Parquet file of this run, but is damaged ({error}); remove it and "
+            "run again"
+        ) from None

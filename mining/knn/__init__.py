@@ -1,0 +1,15 @@
+"""Exact nearest neighbours in both directions, tile by tile; no tile shape changes the result."""
+
+from mining.knn.backend import BACKENDS, Nominator, Nominees
+from mining.knn.merge import merge_neighbors
+from mining.knn.tile import Vectors, search_tile, search_tile_both
+
+__all__ = [
+    "BACKENDS",
+    "Nominator",
+    "Nominees",
+    "Vectors",
+    "merge_neighbors",
+    "search_tile",
+    "search_tile_both",
+]

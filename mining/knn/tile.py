@@ -1,0 +1,169 @@
+"""One tile: a block of vectors against another, both ways, as NEIGHBOR tables.
+
+N rows, D dimensions, Q queries, K neighbours a query.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from mining.contract.errors import InputError
+from mining.contract.schemas import BACKWARD, FORWARD, NEIGHBOR
+from mining.contract.vectors import unpack
+from mining.knn.backend import Nominator, nominator
+from mining.knn.exact import NORM_TOLERANCE, nearest
+
+_CHECK_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """A block of stored vectors.
+
+    Attributes:
+        ids: string [N], ascending and distinct, so that lower row means lower id.
+        values: float16 [N, D], L2-normalised; never modified.
+    """
+
+    ids: pa.Array
+    values: NDArray[np.float16]
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or self.values.dtype != np.float16:
+            raise InputError(
+                f"vectors: must be float16 [N, D], but are {self.values.dtype} "
+                f"{list(self.values.shape)}; convert them with mining.contract.vectors.to_stored"
+            )
+        if len(self.ids) != len(self.values):
+            raise InputError(
+                f"vectors: ids and vectors must be equally many, but are {len(self.ids)} and "
+                f"{len(self.values)}"
+            )
+        ascending = pc.greater(self.ids[1:], self.ids[:-1])
+        if not pc.all(ascending, min_count=0).as_py():
+            row = pc.index(ascending, False).as_py()
+            raise InputError(
+                f"vectors: ids must be ascending and distinct, but {self.ids[row].as_py()!r} is "
+                f"followed by {self.ids[row + 1].as_py()!r}"
+            )
+        self._check_norms()
+
+    @classmethod
+    def from_arrow(cls, table: pa.Table, dim: int) -> Vectors:
+        """Vectors of a table with columns ``segment_id`` and ``vector``, in any order of rows."""
+        ids = table["segment_id"].combine_chunks()
+        values = unpack(table["vector"], dim)
+        order = pc.sort_indices(ids).to_numpy()
+        if np.array_equal(order, np.arange(len(order))):
+            return cls(ids, values)
+        return cls(ids.take(pa.array(order)), values[order])
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def _check_norms(self) -> None:
+        for start in range(0, len(self), _CHECK_ROWS):
+            block = self.values[start : start + _CHECK_ROWS].astype(np.float32)
+            norms = np.sqrt(np.einsum("nd,nd->n", block, block))
+            wrong = np.flatnonzero(~(np.abs(norms - 1.0) <= NORM_TOLERANCE))
+            if wrong.size:
+                row = int(wrong[0])
+                raise InputError(
+                    f"vectors: every norm must be 1, but {self.ids[start + row].as_py()!r} has "
+                    f"{norms[row]}; zero and NaN rows must be rejected before the search"
+                )
+
+
+def search_tile(
+    queries: Vectors,
+    index: Vectors,
+    k: int,
+    *,
+    direction: str = FORWARD,
+    backend: str = "faiss-flat",
+    threads: int | None = None,
+) -> pa.Table:
+    """The k nearest index rows of every query, fewer if the index has fewer rows.
+
+    Memory: float32 copies of both blocks, and buffers of some 20 MiB.
+
+    Args:
+        queries: Q vectors.
+        index: N vectors.
+        k: neighbours wanted, at least 1.
+        direction: what the column of that name says.
+        backend: a key of ``BACKENDS``; decides the time, never the result.
+        threads: of the backend; None: as the process has them.
+
+    Returns:
+        NEIGHBOR table sorted by (query_id, rank); equal similarities are ranked by index_id.
+
+    Raises:
+        InputError: if the dimensions differ or k < 1.
+        ConfigError: if there is no such backend.
+    """
+    _check(queries, index, k)
+    kernel = nominator(backend, threads)
+    found = nearest(_wide(queries), _wide(index), k, kernel)
+    return _table(queries, index, found, direction)
+
+
+def search_tile_both(
+    rows: Vectors,
+    columns: Vectors,
+    k: int,
+    *,
+    backend: str = "faiss-flat",
+    threads: int | None = None,
+) -> tuple[pa.Table, pa.Table]:
+    """Both directions of a tile: rows search columns (forward), columns search rows (backward).
+
+    Arguments, tables and errors as for :func:`search_tile`.
+    """
+    _check(rows, columns, k)
+    kernel: Nominator = nominator(backend, threads)
+    wide_rows, wide_columns = _wide(rows), _wide(columns)
+    forward = _table(rows, columns, nearest(wide_rows, wide_columns, k, kernel), FORWARD)
+    backward = _table(columns, rows, nearest(wide_columns, wide_rows, k, kernel), BACKWARD)
+    return forward, backward
+
+
+def _check(queries: Vectors, index: Vectors, k: int) -> None:
+    if queries.values.shape[1] != index.values.shape[1]:
+        raise InputError(
+            "knn: both sides must have one dimension, but have "
+            f"{queries.values.shape[1]} and {index.values.shape[1]}; embed them with one encoder"
+        )
+    if k < 1:
+        raise InputError(f"knn: k must be at least 1, but is {k}")
+
+
+def _wide(vectors: Vectors) -> NDArray[np.float32]:
+    return np.ascontiguousarray(vectors.values, dtype=np.float32)
+
+
+def _table(
+    queries: Vectors,
+    index: Vectors,
+    found: tuple[NDArray[np.float32], NDArray[np.int64]],
+    direction: str,
+) -> pa.Table:
+    similarity, row = found
+    count, k = similarity.shape
+    query = np.repeat(np.arange(count), k)
+    rank = np.tile(np.arange(1, k + 1, dtype=np.int16), count)
+    return pa.table(
+        [
+            queries.ids.take(pa.array(query)),
+            index.ids.take(pa.array(row.ravel())),
+            pa.array(similarity.ravel()),
+            pa.array(rank),
+            pa.repeat(pa.scalar(direction, pa.string()), count * k),
+        ],
+        schema=NEIGHBOR,
+    )

@@ -1,0 +1,5 @@
+"""What people read: descriptions of datasets."""
+
+from mining.report.inspect import inspect
+
+__all__ = ["inspect"]

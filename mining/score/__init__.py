@@ -1,0 +1,7 @@
+"""Margin scores of neighbour candidates, and which candidates become pairs."""
+
+from mining.score.candidates import CANDIDATE, score_candidates
+from mining.score.selection import select
+from mining.score.settings import PRESETS, ScoreSettings
+
+__all__ = ["CANDIDATE", "PRESETS", "ScoreSettings", "score_candidates", "select"]

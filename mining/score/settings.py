@@ -1,0 +1,84 @@
+"""How candidates are scored and chosen, and the presets of two known tools."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+from mining.contract.errors import ConfigError
+
+Margin = Literal["ratio", "distance", "absolute"]
+Select = Literal["forward", "backward", "intersection", "max", "union", "all"]
+Best = Literal["margin", "nearest"]
+
+_MAX_K = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreSettings:
+    """Settings of :func:`score_candidates` and :func:`select`.
+
+    Attributes:
+        k: neighbours a side that are candidates and that the means are over, 1 to 1024. Default 4:
+            Artetxe and Schwenk 2019, section 3.2. Neighbours ranked beyond k are not looked at.
+        margin: with a the similarity of a pair and b the average of both sides' mean similarity to
+            their k nearest: ``ratio`` a / b, ``distance`` a - b, ``absolute`` a (section 3.1).
+        select: ``forward``: each source's best; ``backward``: each target's best; ``intersection``:
+            pairs that are both; ``union``: pairs that are either; ``max``: those, best first, each
+            source and each target at most once; ``all``: every candidate.
+        threshold: lowest margin score kept; None: no limit. Scores are compared as they are stored,
+            in float32.
+        strict: whether a score equal to the threshold is dropped.
+        score_max: highest margin score kept; None: no limit. Drops near-copies.
+        best: ``margin``: a row's best candidate is the one of highest margin among its k nearest;
+            ``nearest``: its nearest neighbour.
+    """
+
+    k: int = 4
+    margin: Margin = "ratio"
+    select: Select = "max"
+    threshold: float | None = None
+    strict: bool = False
+    score_max: float | None = None
+    best: Best = "margin"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.k <= _MAX_K:
+            raise ConfigError(f"k: must be from 1 to {_MAX_K}, but is {self.k}")
+        for name, allowed in (("margin", Margin), ("select", Select), ("best", Best)):
+            value = getattr(self, name)
+            if value not in get_args(allowed):
+                raise ConfigError(f"{name}: must be one of {get_args(allowed)}, but is {value!r}")
+        for name in ("threshold", "score_max"):
+            value = getattr(self, name)
+            if value is not None and math.isnan(value):
+                raise ConfigError(f"{name}: must be a number or None, but is NaN")
+
+    @classmethod
+    def preset(cls, name: str, **overrides: Any) -> ScoreSettings:
+        """A preset, with some of its settings replaced.
+
+        Raises:
+            ConfigError: if there is no such preset.
+        """
+        if name not in PRESETS:
+            raise ConfigError(f"preset: must be one of {sorted(PRESETS)}, but is {name!r}")
+        return replace(PRESETS[name], **overrides)
+
+
+PRESETS: Mapping[str, ScoreSettings] = MappingProxyType(
+    {
+        # facebookresearch/LASER, source/mine_bitexts.py: defaults of --neighborhood, --margin,
+        # --retrieval and --threshold; a pair is printed when its score > threshold.
+        "laser": ScoreSettings(k=4, margin="ratio", select="max", threshold=0.0, strict=True),
+        # facebookresearch/stopes, bitext mining: k_src = k_trg = 16, mine_type union,
+        # sort_neighbors false (the nearest neighbour, whatever its margin), and both limits of
+        # mine_threshold 1.06 and score_max 1.25 inclusive.
+        "stopes": ScoreSettings(
+            k=16, margin="ratio", select="union", threshold=1.06, score_max=1.25, best="nearest"
+        ),
+    }
+)

@@ -1,0 +1,112 @@
+"""Scores and selections are those of the plain loops, and presets those of their tools."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from mining.contract.ids import pair_id
+from mining.contract.schemas import BACKWARD, FORWARD
+from mining.score import ScoreSettings, score_candidates, select
+from tests.reference import rules, tools
+from tests.reference.neighbors import neighbor_rows, neighbor_table
+
+# few values, so that ties abound; 0 and less, so that means without meaning occur
+tied = st.sampled_from([-0.5, 0.0, 0.25, 0.5, 0.625, 0.75])
+smooth = st.floats(-0.25, 1.0, width=32)
+SHAPES = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9)
+matrices = st.one_of(arrays(np.float32, SHAPES, elements=e) for e in (tied, smooth))
+limits = st.one_of(st.none(), st.sampled_from([0.0, 0.25, 0.5, 1.0, 1.25]), st.floats(0.5, 1.5))
+score_settings = st.builds(
+    ScoreSettings,
+    k=st.integers(1, 5),
+    margin=st.sampled_from(["ratio", "distance", "absolute"]),
+    select=st.sampled_from(["forward", "backward", "intersection", "max", "union", "all"]),
+    threshold=limits,
+    strict=st.booleans(),
+    score_max=limits,
+    best=st.sampled_from(["margin", "nearest"]),
+)
+
+
+def tables(similarity: np.ndarray, k: int) -> tuple[pa.Table, pa.Table]:
+    src = [f"s{i}" for i in range(similarity.shape[0])]
+    tgt = [f"t{j}" for j in range(similarity.shape[1])]
+    return (
+        neighbor_table(neighbor_rows(similarity, src, tgt, k), FORWARD),
+        neighbor_table(neighbor_rows(similarity.T, tgt, src, k), BACKWARD),
+    )
+
+
+def pairs_of(table: pa.Table) -> list[tuple[int, int]]:
+    return [
+        (int(row["src_segment_id"][1:]), int(row["tgt_segment_id"][1:]))
+        for row in table.select(["src_segment_id", "tgt_segment_id"]).to_pylist()
+    ]
+
+
+@settings(max_examples=200, deadline=None)
+@given(matrices, score_settings)
+def test_candidates_and_selection_equal_the_plain_loops(similarity, how):
+    expected = rules.candidates(similarity, how)
+    found = score_candidates(*tables(similarity, how.k), how)
+    assert pairs_of(found) == rules.ranked(expected)
+    forward, backward = rules.bests(expected, how)
+    for pair, row in zip(pairs_of(found), found.to_pylist(), strict=True):
+        assert (
+            rules.Candidate(
+                similarity=row["similarity"],
+                score=row["margin_score"],
+                forward_rank=row["forward_rank"],
+                backward_rank=row["backward_rank"],
+                src_mean=row["src_mean_similarity"],
+                tgt_mean=row["tgt_mean_similarity"],
+            )
+            == expected[pair]
+        )
+        assert row["src_best"] == (pair in forward)
+        assert row["tgt_best"] == (pair in backward)
+        assert row["mutual"] == (pair in forward & backward)
+
+    kept, rejected = select(found, how)
+    expected_pairs, reasons = rules.choose(expected, how)
+    assert pairs_of(kept) == expected_pairs
+    named = {pair_id(f"s{i}", f"t{j}"): reason for (i, j), reason in reasons.items()}
+    assert {row["row_id"]: row["reason"] for row in rejected.to_pylist()} == named
+
+
+@settings(max_examples=60, deadline=None)
+@given(matrices, score_settings, st.randoms(use_true_random=False))
+def test_the_order_of_neighbour_rows_changes_nothing(similarity, how, random):
+    ordered = tables(similarity, how.k)
+    shuffled = [t.take(random.sample(range(t.num_rows), t.num_rows)) for t in ordered]
+    assert score_candidates(*shuffled, how).equals(score_candidates(*ordered, how))
+
+
+def mined(similarity: np.ndarray, how: ScoreSettings) -> list[tuple[int, int, float]]:
+    kept, _ = select(score_candidates(*tables(similarity, how.k), how), how)
+    scores = kept["margin_score"].to_pylist()
+    return [(i, j, score) for (i, j), score in zip(pairs_of(kept), scores, strict=True)]
+
+
+@settings(max_examples=80, deadline=None)
+@given(matrices)
+@pytest.mark.parametrize("name", ["laser", "stopes"])
+def test_presets_equal_their_tools(name, similarity):
+    tool = {"laser": tools.laser, "stopes": tools.stopes}[name]
+    assert mined(similarity, ScoreSettings.preset(name)) == tool(similarity)
+
+
+@pytest.mark.parametrize("name", ["laser", "stopes"])
+def test_presets_equal_their_tools_on_planted_pairs(name):
+    rng = np.random.default_rng(0)
+    similarity = rng.uniform(0.3, 0.7, (60, 70)).astype(np.float32)
+    similarity[np.arange(60), np.arange(60)] += np.float32(0.15)
+    tool = {"laser": tools.laser, "stopes": tools.stopes}[name]
+    found = mined(similarity, ScoreSettings.preset(name))
+    assert len(found) > 20
+    assert found == tool(similarity)

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from mining.contract.errors import ConfigError, InputError
+from mining.contract.schemas import BACKWARD, FORWARD, NEIGHBOR, checked
+from mining.contract.vectors import pack, to_stored
+from mining.knn import BACKENDS, Nominees, Vectors, exact, search_tile, search_tile_both
+from tests.reference.neighbors import as_rows, neighbor_rows
+
+
+def block(values: np.ndarray, prefix: str) -> Vectors:
+    stored, bad = to_stored(values)
+    assert not bad.any()
+    return Vectors(pa.array([f"{prefix}{i:05d}" for i in range(len(values))], pa.string()), stored)
+
+
+def brute(queries: Vectors, index: Vectors, k: int) -> list[tuple]:
+    similarity = (queries.values.astype(np.float64) @ index.values.astype(np.float64).T).astype(
+        np.float32
+    )
+    return neighbor_rows(similarity, queries.ids.to_pylist(), index.ids.to_pylist(), k)
+
+
+def gaussian(seed: int, rows: int, dim: int = 24) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((rows, dim))
+
+
+def clustered() -> tuple[np.ndarray, np.ndarray]:
+    centres = gaussian(1, 5)
+    return (
+        centres[np.arange(120) % 5] + 1e-3 * gaussian(2, 120),
+        centres[np.arange(90) % 5] + 1e-3 * gaussian(3, 90),
+    )
+
+
+def hubs() -> tuple[np.ndarray, np.ndarray]:
+    """Three rows of y are near to every row of x."""
+    x = gaussian(4, 80) + 5 * np.ones(24)
+    y = gaussian(5, 100)
+    y[[10, 50, 99]] = np.ones(24) + 0.01 * gaussian(6, 3)
+    return x, y
+
+
+def duplicates() -> tuple[np.ndarray, np.ndarray]:
+    base = gaussian(7, 6)
+    return base[np.arange(60) % 6], base[np.arange(70) % 3]
+
+
+def within_rounding() -> tuple[np.ndarray, np.ndarray]:
+    """All similarities lie closer together than float32 can tell apart."""
+    x = np.tile(gaussian(8, 1), (90, 1))
+    y = np.tile(gaussian(8, 1), (110, 1))
+    x[:, :3] = 1e-5 * gaussian(9, 90, 3)
+    y[:, :3] = 1e-5 * gaussian(10, 110, 3)
+    return x, y
+
+
+SETS = {
+    "gaussian": lambda: (gaussian(0, 150), gaussian(11, 200)),
+    "clustered": clustered,
+    "hubs": hubs,
+    "duplicates": duplicates,
+    "within rounding": within_rounding,
+    "one row": lambda: (gaussian(0, 1), gaussian(1, 40)),
+    "fewer than k": lambda: (gaussian(0, 3), gaussian(1, 2)),
+    "empty": lambda: (gaussian(0, 0), gaussian(1, 30)),
+    "negative": lambda: (np.abs(gaussian(0, 30)), -np.abs(gaussian(1, 40))),
+}
+
+
+@pytest.mark.parametrize("k", [1, 4, 16])
+@pytest.mark.parametrize("name", SETS)
+def test_both_directions_equal_float64_brute_force(name, k):
+    x, y = SETS[name]()
+    rows, columns = block(x, "x"), block(y, "y")
+    forward, backward = search_tile_both(rows, columns, k)
+    assert as_rows(checked(forward, NEIGHBOR, "forward")) == brute(rows, columns, k)
+    assert as_rows(checked(backward, NEIGHBOR, "backward")) == brute(columns, rows, k)
+    assert set(forward["direction"].to_pylist()) <= {FORWARD}
+    assert set(backward["direction"].to_pylist()) <= {BACKWARD}
+    assert search_tile(rows, columns, k).equals(forward)
+
+
+def test_rows_that_float32_cannot_rank_are_scanned_again_and_others_are_not(monkeypatch):
+    scanned = []
+    scan = exact._scan
+
+    def counting(queries, index, k):
+        scanned.append(len(queries))
+        return scan(queries, index, k)
+
+    monkeypatch.setattr(exact, "_scan", counting)
+    x, y = within_rounding()
+    search_tile(block(x, "x"), block(y, "y"), 4)
+    assert sum(scanned) == len(x)
+    scanned.clear()
+    search_tile(block(gaussian(0, 150), "x"), block(gaussian(1, 200), "y"), 4)
+    assert sum(scanned) < 15
+
+
+def test_a_scan_over_many_blocks_is_exact(monkeypatch):
+    monkeypatch.setattr(exact, "_SCAN_QUERIES", 7)
+    monkeypatch.setattr(exact, "_SCAN_ROWS", 13)
+    monkeypatch.setattr(exact, "_GATHER_VALUES", 100)
+    x, y = within_rounding()
+    rows, columns = block(x, "x"), block(y, "y")
+    assert as_rows(search_tile(rows, columns, 5)) == brute(rows, columns, 5)
+
+
+class Coarse:
+    """A backend that rounds similarities to tenths: as wrong as its bound allows."""
+
+    def nominate(self, queries, index, count):
+        similarity = np.round(queries @ index.T, 1)
+        row = np.argsort(similarity, axis=1)[:, -count:]
+        return Nominees(similarity=np.take_along_axis(similarity, row, axis=1), row=row)
+
+    def error_bound(self, dim):
+        return 0.0501
+
+
+@pytest.mark.parametrize("name", ["gaussian", "clustered", "hubs", "duplicates"])
+def test_an_inexact_backend_changes_nothing(name, monkeypatch):
+    monkeypatch.setitem(BACKENDS, "coarse", lambda threads: Coarse())
+    x, y = SETS[name]()
+    rows, columns = block(x, "x"), block(y, "y")
+    coarse = search_tile_both(rows, columns, 4, backend="coarse")
+    assert coarse == search_tile_both(rows, columns, 4)
+
+
+def test_threads_change_nothing_and_are_put_back():
+    import faiss
+
+    before = faiss.omp_get_max_threads()
+    rows, columns = block(gaussian(0, 150), "x"), block(gaussian(1, 200), "y")
+    one = search_tile_both(rows, columns, 4, threads=1)
+    assert one == search_tile_both(rows, columns, 4, threads=before + 1)
+    assert faiss.omp_get_max_threads() == before
+
+
+def test_the_callers_vectors_are_not_modified():
+    stored, _ = to_stored(gaussian(0, 20))
+    stored.setflags(write=False)
+    before = stored.copy()
+    ids = pa.array([f"{i:02d}" for i in range(20)])
+    search_tile_both(Vectors(ids, stored), Vectors(ids, stored), 3)
+    np.testing.assert_array_equal(stored, before)
+
+
+def test_rows_of_a_table_are_sorted_by_id():
+    stored, _ = to_stored(gaussian(0, 3))
+    table = pa.table({"segment_id": ["b", "c", "a"], "vector": pack(stored)})
+    vectors = Vectors.from_arrow(table, 24)
+    assert vectors.ids.to_pylist() == ["a", "b", "c"]
+    np.testing.assert_array_equal(vectors.values, stored[[2, 0, 1]])
+    assert len(vectors) == 3
+
+
+@pytest.mark.parametrize(
+    ("ids", "values", "message"),
+    [
+        (["a", "a"], np.eye(2), "'a' is followed by 'a'"),
+        (["b", "a"], np.eye(2), "'b' is followed by 'a'"),
+        (["a"], np.eye(2), "1 and 2"),
+        (["a", "b"], np.diag([1, 0]), "'b' has 0.0"),
+        (["a", "b"], np.diag([1, np.nan]), "'b' has nan"),
+        (["a", "b"], np.diag([1, 2]), "'b' has 2.0"),
+    ],
+)
+def test_unusable_vectors_are_refused(ids, values, message):
+    with pytest.raises(InputError, match=message):
+        Vectors(pa.array(ids), values.astype(np.float16))
+
+
+def test_other_dtypes_are_refused():
+    with pytest.raises(InputError, match="float32"):
+        Vectors(pa.array(["a"]), np.ones((1, 1), np.float32))
+
+
+def test_unusable_searches_are_refused():
+    rows = block(gaussian(0, 3), "x")
+    with pytest.raises(InputError, match="24 and 5"):
+        search_tile(rows, block(gaussian(0, 3, 5), "y"), 1)
+    with pytest.raises(InputError, match="k must be at least 1"):
+        search_tile(rows, rows, 0)
+    with pytest.raises(ConfigError, match=r"\['faiss-flat'\], but is 'fais'"):
+        search_tile(rows, rows, 1, backend="fais")

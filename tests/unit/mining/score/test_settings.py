@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+
+from mining.contract.errors import ConfigError
+from mining.score import ScoreSettings
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"k": 0}, "k: must be from 1"),
+        ({"k": 1025}, "1024"),
+        ({"margin": "rato"}, "margin: must be one of .*'ratio'.* but is 'rato'"),
+        ({"select": "best"}, "select: must be one of"),
+        ({"best": "first"}, "best: must be one of"),
+        ({"threshold": float("nan")}, "threshold: must be a number"),
+        ({"score_max": float("nan")}, "score_max: must be a number"),
+    ],
+)
+def test_settings_out_of_range_are_refused(fields, message):
+    with pytest.raises(ConfigError, match=message):
+        ScoreSettings(**fields)
+
+
+def test_settings_given_beside_a_preset_win():
+    assert ScoreSettings.preset("stopes", k=8, threshold=1.2) == ScoreSettings(
+        k=8, margin="ratio", select="union", threshold=1.2, score_max=1.25, best="nearest"
+    )
+
+
+def test_an_unknown_preset_is_refused_with_those_there_are():
+    with pytest.raises(ConfigError, match=r"\['laser', 'stopes'\], but is 'lasr'"):
+        ScoreSettings.preset("lasr")

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mining.contract.errors import ConfigError, InputError
+from mining.contract.vectors import to_stored
+from mining.mine import mine_pairs
+from mining.score import ScoreSettings
+from tests.reference import rules
+from tests.reference.neighbors import similarity_matrix
+
+RNG = np.random.default_rng(0)
+Y = RNG.standard_normal((40, 12))
+X = np.concatenate([Y[::-1][:25] * 3 + 0.5 * RNG.standard_normal((25, 12)), Y[:4], Y[:4]])
+
+
+def rows(table):
+    return list(zip(table["src_row"].to_pylist(), table["tgt_row"].to_pylist(), strict=True))
+
+
+@pytest.mark.parametrize("select", ["max", "intersection", "union", "forward", "backward", "all"])
+@pytest.mark.parametrize("margin", ["ratio", "distance", "absolute"])
+def test_pairs_are_those_of_the_plain_rules(select, margin):
+    settings = ScoreSettings(k=3, margin=margin, select=select, threshold=0.3)
+    similarity = similarity_matrix(to_stored(X)[0], to_stored(Y)[0])
+    expected = rules.candidates(similarity, settings)
+    pairs, _ = rules.choose(expected, settings)
+    found = mine_pairs(X, Y, k=3, margin=margin, select=select, threshold=0.3, tile_rows=11)
+    assert rows(found) == pairs
+    assert found["margin_score"].to_pylist() == [expected[pair].score for pair in pairs]
+    assert found["similarity"].to_pylist() == [expected[pair].similarity for pair in pairs]
+
+
+def test_planted_pairs_are_found():
+    found = mine_pairs(X[:25], Y, select="intersection", threshold=1.1)
+    assert set(rows(found)) == {(i, 39 - i) for i in range(25)}
+
+
+@pytest.mark.parametrize("tile_rows", [7, 32, 33])
+def test_the_tile_size_changes_nothing(tile_rows):
+    whole = mine_pairs(X, Y, select="all")
+    assert mine_pairs(X, Y, select="all", tile_rows=tile_rows, threads=1) == whole
+
+
+def test_tiles_of_one_row_change_nothing():
+    assert mine_pairs(X[-6:], Y[:5], tile_rows=1) == mine_pairs(X[-6:], Y[:5])
+
+
+def test_equal_scores_go_by_row_number_not_by_its_spelling():
+    found = mine_pairs(np.ones((12, 4)), np.ones((12, 4)), k=12, select="all")
+    assert rows(found) == [(i, j) for i in range(12) for j in range(12)]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_memory_mapped_arrays_are_read_and_left_alone(dtype, tmp_path):
+    paths = [tmp_path / "x.npy", tmp_path / "y.npy"]
+    for path, array in zip(paths, (X, Y), strict=True):
+        np.save(path, array.astype(dtype))
+    before = [path.read_bytes() for path in paths]
+    mapped = [np.load(path, mmap_mode="r+") for path in paths]
+    found = mine_pairs(*mapped, tile_rows=16)
+    assert found == mine_pairs(X.astype(dtype), Y.astype(dtype))
+    for array in mapped:
+        array.flush()
+    assert [path.read_bytes() for path in paths] == before
+
+
+@pytest.mark.parametrize(("x", "y"), [(X, Y[:0]), (X[:0], Y), (X[:0], Y[:0])])
+def test_an_empty_side_has_no_pairs(x, y):
+    found = mine_pairs(x, y)
+    assert found.schema == mine_pairs(X, Y).schema
+    assert found.num_rows == 0
+
+
+def test_a_side_smaller_than_k_is_mined():
+    assert rows(mine_pairs(Y[:1], Y[:2], k=16)) == [(0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (X[0], Y, r"x must be floats \[rows, D\], but is float64 \[12\]"),
+        (X, Y[:, :0], r"y must be floats \[rows, D\], but is float64 \[40, 0\]"),
+        (X.astype(int), Y, "x must be floats .* int64"),
+        (X, Y[:, :5], "have 12 and 5"),
+    ],
+)
+def test_arrays_of_a_wrong_shape_or_type_are_refused(x, y, message):
+    with pytest.raises(InputError, match=message):
+        mine_pairs(x, y)
+
+
+def test_bad_rows_are_named():
+    bad = np.ones((300, 3))
+    bad[[2, 150]] = 0
+    bad[299, 1] = np.nan
+    with pytest.raises(InputError, match=r"y must hold .* rows \[2, 150, 299\] are"):
+        mine_pairs(np.ones((2, 3)), bad, tile_rows=100)
+    with pytest.raises(InputError, match=r"x must hold .*9\] and 10 more are"):
+        mine_pairs(np.zeros((20, 3)), bad)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"tile_rows": 0}, {"k": 0}, {"margin": "x"}, {"select": "x"}, {"backend": "x"}]
+)
+def test_settings_out_of_range_are_refused(setting):
+    with pytest.raises(ConfigError):
+        mine_pairs(X, Y, **setting)
