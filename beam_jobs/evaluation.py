@@ -15,10 +15,10 @@ from mining.config.model import Evaluate
 from mining.contract.errors import ConfigError, DatasetError
 from mining.contract.schemas import PAIR, SEGMENT, embedding_schema
 from mining.contract.vectors import unpack
-from mining.evaluate.calibrate import Calibration, Sample, calibrate
 from mining.evaluate.calibration import Conditions
 from mining.evaluate.gold import PairGold, PairKey, pair_gold, read_gold
 from mining.evaluate.judge import Evaluation, JudgeSettings, Side, Trial, evaluate
+from mining.evaluate.thresholds import Calibration, Sample, calibrate
 from mining.io.dataset import Manifest, read_manifest
 from mining.io.parquet import read_part
 from mining.score import score_candidates, select
@@ -125,9 +125,7 @@ def _side(plan: Plan, manifests: Sequence[Manifest], lang: str, vectors: bool) -
         )
         for part in embedded.parts:
             if lang in part.langs:
-                tables.append(
-                    _with_length(plan, segments, embedded, part.path, schema, lang)
-                )
+                tables.append(_with_length(plan, segments, embedded, part.path, schema, lang))
     table = pa.concat_tables(tables)
     _, first = np.unique(table["segment_id"].to_numpy(), return_index=True)
     table = table.take(pa.array(first)).combine_chunks()

@@ -12,12 +12,17 @@ _MARK = "MINING-FAILURE"
 _PATTERN = re.compile(_MARK + r"(\{.*\})" + _MARK)
 
 
-class UnitFailed(Exception):
-    """Wraps a :class:`MiningError` in one line that survives any runner."""
+class UnitFailedError(Exception):
+    """Carries a :class:`MiningError` in one line of text.
 
-    def __init__(self, error: MiningError) -> None:
+    A runner may build it anew from its text, so it is made of nothing else.
+    """
+
+    @classmethod
+    def of(cls, error: MiningError) -> UnitFailedError:
+        """Wrap an error."""
         payload = json.dumps({"kind": type(error).__name__, "message": str(error)})
-        super().__init__(f"{_MARK}{payload}{_MARK}")
+        return cls(f"{_MARK}{payload}{_MARK}")
 
 
 def unwrap(error: BaseException) -> MiningError | None:
@@ -31,4 +36,4 @@ def unwrap(error: BaseException) -> MiningError | None:
         return None
     payload = json.loads(match.group(1))
     kind = getattr(errors, payload["kind"], MiningError)
-    return kind(payload["message"])  # type: ignore[no-any-return]
+    return kind(payload["message"])

@@ -112,7 +112,9 @@ class Pairs(Stage):
             )
             for number, start in enumerate(range(0, max(pairs.num_rows, 1), _PART_ROWS))
         ]
-        refused = write_part(self.rejects_folder(), f"{unit.key}.parquet", rejected, REJECT, storage)
+        refused = write_part(
+            self.rejects_folder(), f"{unit.key}.parquet", rejected, REJECT, storage
+        )
         return Receipt(
             unit=unit.key,
             parts={"pairs": tuple(parts), "rejects": (refused,)},
@@ -149,7 +151,9 @@ class Pairs(Stage):
             columns[f"{side}_uri"] = segments["source_uri"]
             rate = segments["sample_rate_hz"].cast(pa.float64())
             end = pc.add(segments["start_sample"], segments["num_samples"])
-            columns[f"{side}_start_s"] = pc.divide(segments["start_sample"].cast(pa.float64()), rate)
+            columns[f"{side}_start_s"] = pc.divide(
+                segments["start_sample"].cast(pa.float64()), rate
+            )
             columns[f"{side}_end_s"] = pc.divide(end.cast(pa.float64()), rate)
         ids = zip(
             kept["src_segment_id"].to_pylist(), kept["tgt_segment_id"].to_pylist(), strict=True
@@ -158,9 +162,7 @@ class Pairs(Stage):
         columns["run_id"] = pa.array([self.hash] * kept.num_rows, pa.string())
         return pa.table([columns[name] for name in PAIR.names], names=PAIR.names)
 
-    def _segments(
-        self, manifests: Sequence[Manifest], lang: str, ids: pa.ChunkedArray
-    ) -> pa.Table:
+    def _segments(self, manifests: Sequence[Manifest], lang: str, ids: pa.ChunkedArray) -> pa.Table:
         """Segments with the wanted ids, in the order of ``ids``."""
         wanted = pc.unique(ids)
         tables = []

@@ -11,7 +11,7 @@ from apache_beam.metrics import Metrics
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from beam_jobs.failure import UnitFailed, unwrap
+from beam_jobs.failure import UnitFailedError, unwrap
 from beam_jobs.progress import Progress
 from beam_jobs.stage import Stage, Unit, do_unit
 from mining.contract.errors import CapacityError, ConfigError, MiningError
@@ -25,7 +25,7 @@ _REFUSED = {
 Work = tuple[int, Unit]  # index of the stage, and its unit
 
 
-class DoUnits(beam.DoFn):  # type: ignore[misc]
+class DoUnits(beam.DoFn):
     """Does the units of one element that have no receipt yet, and writes their receipts."""
 
     def __init__(self, stages: Sequence[Stage], phase: str) -> None:
@@ -33,15 +33,16 @@ class DoUnits(beam.DoFn):  # type: ignore[misc]
         self._phase = phase
 
     def process(self, work: list[Work], gate: int = 0) -> Iterator[str]:
-        del gate  # the count of the phase before: its being there is what matters
+        """Yield the keys of the units; ``gate`` only makes this phase wait for the one before."""
+        del gate
         for index, unit in work:
             stage = self._stages[index]
             try:
                 receipt = do_unit(stage, self._phase, unit)
             except MiningError as error:
-                raise UnitFailed(error) from None
+                raise UnitFailedError.of(error) from None
             except MemoryError:
-                raise UnitFailed(
+                raise UnitFailedError.of(
                     CapacityError(
                         f"{stage.name} {stage.subject} {unit.key}: out of memory; lower "
                         "execution.tile_rows or raise partitions"
@@ -134,4 +135,6 @@ def build_options(runner: str, beam_args: Sequence[str]) -> tuple[Any, PipelineO
     try:
         return beam.runners.runner.create_runner(runner), options
     except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"runner {runner}: cannot be used: {str(error).splitlines()[0]}") from None
+        raise ConfigError(
+            f"runner {runner}: cannot be used: {str(error).splitlines()[0]}"
+        ) from None

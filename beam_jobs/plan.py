@@ -80,7 +80,9 @@ class Plan:
         manifest = read_manifest(stage.folder, self.run.storage)
         if not manifest.rows:
             counters = manifest.counters
-            reasons = [f"{n} {name}" for name, n in counters.items() if name.startswith("rejected.")]
+            reasons = [
+                f"{n} {name}" for name, n in counters.items() if name.startswith("rejected.")
+            ]
             raise InputError(
                 f"corpora.{corpus}: must hold at least one segment, but has none "
                 f"({counters.get('rows_in', 0)} rows read; {', '.join(reasons) or 'none rejected'})"

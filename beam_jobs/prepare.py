@@ -17,12 +17,12 @@ import pyarrow as pa
 from beam_jobs.stage import Run, Stage, Unit
 from mining.config import stage_hash
 from mining.config.model import Corpus, LangFrom
-from mining.contract.ids import content_id, partition_of, partitions_of
+from mining.contract.ids import content_id, partitions_of
 from mining.contract.languages import canonical_language
 from mining.contract.schemas import OCCURRENCE, REJECT, SEGMENT
 from mining.filter.contamination import Guard, load_guard
 from mining.io.dataset import Receipt, has_manifest
-from mining.io.filesystem import Storage, version
+from mining.io.filesystem import version
 from mining.io.parquet import Part, write_part
 from mining.io.spill import read_spill, write_spill
 from mining.text.prepare import (
@@ -170,7 +170,9 @@ class Prepare(Stage):
         part = write_part(
             self.rejects_folder(), f"{unit.key}.parquet", refused, REJECT, self.run.storage
         )
-        return Receipt(unit=unit.key, parts={"rejects": (part,)}, counters=dict(counters), notes=spills)
+        return Receipt(
+            unit=unit.key, parts={"rejects": (part,)}, counters=dict(counters), notes=spills
+        )
 
     def _segmented(self, index: int, file: TextFile) -> Iterator[tuple[Segmented, pa.Table, int]]:
         """Batches of a file: candidates, what else was refused, and how many records there were."""
@@ -181,7 +183,9 @@ class Prepare(Stage):
             refused = pa.concat_tables([pa.Table.from_batches([batch.rejects]), overlapping])
             yield clean, refused, batch.rows.num_rows + batch.rejects.num_rows
 
-    def _spill(self, key: str, held: Sequence[Segmented], spills: dict[str, list[list[Any]]]) -> None:
+    def _spill(
+        self, key: str, held: Sequence[Segmented], spills: dict[str, list[list[Any]]]
+    ) -> None:
         tables = {
             "segments": [s.candidates for s in held],
             "ids": [s.row_ids for s in held],
@@ -203,9 +207,7 @@ class Prepare(Stage):
     def _spilled(self, kind: str, partition: int) -> list[pa.Table]:
         """What all files hold of a partition."""
         return [
-            read_spill(
-                f"{self.home}/spill/{path}", [batches.index(partition)], self.run.storage
-            )
+            read_spill(f"{self.home}/spill/{path}", [batches.index(partition)], self.run.storage)
             for path, batches in self._spills[kind]
             if partition in batches
         ]

@@ -5,6 +5,7 @@ No runner tells how far it is, so receipts are counted.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -54,7 +55,7 @@ class Progress:
             return sum(count_receipts(folder, stage.run.storage) for folder, stage in folders)
 
         def watch() -> None:
-            terminal = click.get_text_stream("stderr").isatty()
+            terminal = sys.stderr.isatty()
             while not done.wait(_BAR_SECONDS if terminal else _LINE_SECONDS):
                 try:
                     text = f"{name}: {count()} of {total} units"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from beam_jobs.output import claim_output
 from beam_jobs.pipeline import run_stages
 from beam_jobs.plan import Plan
 from beam_jobs.progress import Progress
+from beam_jobs.stage import Stage
 
 STAGES = ("prepare", "embed", "knn", "pairs")
 
@@ -24,6 +25,7 @@ def run(plan: Plan, stages: Sequence[str], beam_args: Sequence[str], progress: P
     # what is wrong with the models is said before any work, and before the folder is claimed
     _ = plan.cards
     claim_output(plan.run)
+    planned: dict[str, Callable[[], Sequence[Stage]]]
     planned = {"prepare": plan.prepare, "embed": plan.embed, "knn": plan.knn, "pairs": plan.pairs}
     worked = False
     for name in STAGES:

@@ -51,7 +51,7 @@ class Run:
 
     @property
     def storage(self) -> Storage:
-        """fsspec options."""
+        """Fsspec options."""
         return Storage(options=self.config.execution.storage)
 
     def dataset(self, kind: str, *names: str) -> str:

@@ -45,6 +45,4 @@ def _figures(figures: Mapping[str, Figure]) -> str:
 
 def _controls(task: str, macro: Mapping[str, Figure]) -> str:
     f1 = macro["f1"]
-    return (
-        f"{task:<8} macro F1 by length alone {f1.length_only:.2f}, at random {f1.random:.2f}"
-    )
+    return f"{task:<8} macro F1 by length alone {f1.length_only:.2f}, at random {f1.random:.2f}"

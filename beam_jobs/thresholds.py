@@ -70,9 +70,10 @@ def _summed(found: dict[str, Found]) -> tuple[str, ...]:
     kinds: dict[str, list[str]] = {}
     for name, one in found.items():
         for warning in one.warnings:
-            kinds.setdefault(warning.removeprefix(f"{name}: ").split(" with ")[0], []).append(warning)
+            kinds.setdefault(warning.removeprefix(f"{name}: ").split(" with ")[0], []).append(
+                warning
+            )
     return tuple(
         some[0] if len(some) == 1 else f"{some[0]} (and {len(some) - 1} more language pairs alike)"
         for some in kinds.values()
     )
-

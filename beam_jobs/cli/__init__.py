@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import click
@@ -21,8 +22,21 @@ def cli() -> None:
     """
 
 
+def _show_warnings() -> None:
+    """Warnings of this project and its libraries, one line each.
+
+    What is logged to no logger in particular is left out: Beam says there, at every start, which
+    Google libraries it did not find.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    handler.addFilter(lambda record: record.name != "root")
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
 def main() -> None:
     """Entry point of the ``mining`` command."""
+    _show_warnings()
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as stop:

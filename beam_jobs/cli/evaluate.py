@@ -12,7 +12,7 @@ from mining.config import Config
 from mining.contract.errors import ConfigError
 
 if TYPE_CHECKING:
-    from mining.evaluate.calibrate import Calibrated
+    from mining.evaluate.thresholds import Calibrated
 
 
 @click.command("evaluate")

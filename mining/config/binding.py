@@ -15,7 +15,7 @@ T = TypeVar("T")
 _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
-class _Mismatch(Exception):
+class _MismatchError(Exception):
     """The value is not of this type (used to try the next member of a union)."""
 
 
@@ -40,7 +40,9 @@ def setting(
 
 def _dataclass(node: Node, cls: Any, key: str, problems: list[str]) -> Any:
     if not isinstance(node.value, dict):
-        problems.append(f"{node.where}: {key or 'the file'} must be a mapping, but is {_show(node)}")
+        problems.append(
+            f"{node.where}: {key or 'the file'} must be a mapping, but is {_show(node)}"
+        )
         return None
     hints = typing.get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}
@@ -52,7 +54,7 @@ def _dataclass(node: Node, cls: Any, key: str, problems: list[str]) -> Any:
             continue
         try:
             arguments[name] = _value(child, hints[name], full, problems)
-        except _Mismatch:
+        except _MismatchError:
             problems.append(
                 f"{child.where}: {full} must be {_describe(hints[name])}, but is {_show(child)}"
             )
@@ -82,18 +84,18 @@ def _value(node: Node, hint: Any, key: str, problems: list[str]) -> Any:
         return _union(node, hint, key, problems)
     if origin is Literal:
         if node.value not in typing.get_args(hint) or isinstance(node.value, bool):
-            raise _Mismatch
+            raise _MismatchError
         return node.value
     if origin is tuple:
         if not isinstance(node.value, list):
-            raise _Mismatch
+            raise _MismatchError
         item = typing.get_args(hint)[0]
         return tuple(
             _item(child, item, f"{key}[{i}]", problems) for i, child in enumerate(node.value)
         )
     if origin in (dict, Mapping):
         if not isinstance(node.value, dict):
-            raise _Mismatch
+            raise _MismatchError
         item = typing.get_args(hint)[1]
         return {
             name: _item(child, item, f"{key}.{name}", problems)
@@ -101,7 +103,7 @@ def _value(node: Node, hint: Any, key: str, problems: list[str]) -> Any:
         }
     if dataclasses.is_dataclass(hint):
         if not isinstance(node.value, dict):
-            raise _Mismatch
+            raise _MismatchError
         return _dataclass(node, hint, key, problems)
     if hint is Any:
         return node.plain()
@@ -111,7 +113,7 @@ def _value(node: Node, hint: Any, key: str, problems: list[str]) -> Any:
 def _item(node: Node, hint: Any, key: str, problems: list[str]) -> Any:
     try:
         return _value(node, hint, key, problems)
-    except _Mismatch:
+    except _MismatchError:
         problems.append(f"{node.where}: {key} must be {_describe(hint)}, but is {_show(node)}")
         return None
 
@@ -123,9 +125,9 @@ def _union(node: Node, hint: Any, key: str, problems: list[str]) -> Any:
         if member is not type(None):
             try:
                 return _value(node, member, key, problems)
-            except _Mismatch:
+            except _MismatchError:
                 continue
-    raise _Mismatch
+    raise _MismatchError
 
 
 def _scalar(node: Node, hint: Any) -> Any:
@@ -133,7 +135,7 @@ def _scalar(node: Node, hint: Any) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (hint is not bool and isinstance(value, bool)):
-        raise _Mismatch
+        raise _MismatchError
     return value
 
 

@@ -9,14 +9,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-_SEPARATOR = b"\x1f"  # cannot occur in normalised text: control characters are removed
+_SEPARATOR = "\x1f"  # cannot occur in normalised text: control characters are removed
 
 
 def content_id(*parts: str) -> str:
     """blake2b-128 of the parts, as 32 hex digits."""
-    return hashlib.blake2b(
-        _SEPARATOR.join(part.encode("utf-8") for part in parts), digest_size=16
-    ).hexdigest()
+    return hashlib.blake2b(_SEPARATOR.join(parts).encode("utf-8"), digest_size=16).hexdigest()
 
 
 def text_segment_id(lang: str, text: str) -> str:

@@ -41,7 +41,9 @@ REJECT_REASONS = frozenset(
 
 
 def _schema(name: str, version: int, fields: list[pa.Field]) -> pa.Schema:
-    return pa.schema(fields, metadata={"mining.schema": name, "mining.schema_version": str(version)})
+    return pa.schema(
+        fields, metadata={"mining.schema": name, "mining.schema_version": str(version)}
+    )
 
 
 def _required(name: str, kind: pa.DataType) -> pa.Field:

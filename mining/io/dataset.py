@@ -96,7 +96,9 @@ def read_json(uri: str, storage: Storage) -> Any:
     try:
         return json.loads(read_bytes(uri, storage))
     except ValueError:
-        raise DatasetError(f"{uri}: must be JSON, but is damaged; remove it and run again") from None
+        raise DatasetError(
+            f"{uri}: must be JSON, but is damaged; remove it and run again"
+        ) from None
 
 
 def _part(value: Mapping[str, Any]) -> Part:

@@ -98,14 +98,14 @@ def read_part(
             file = pq.ParquetFile(handle)
             if schema is not None:
                 checked(file.schema_arrow.empty_table(), schema, uri)
-            groups = range(file.num_row_groups)
+            groups = list(range(file.num_row_groups))
             if lang is not None:
                 column = file.schema_arrow.get_field_index("lang")
                 groups = [
                     g for g in groups
                     if file.metadata.row_group(g).column(column).statistics.min == lang
                 ]  # fmt: skip
-            return file.read_row_groups(list(groups), columns=columns)
+            return file.read_row_groups(groups, columns=columns)
     except pa.ArrowInvalid as error:
         raise DatasetError(
             f"{uri}: must be a Parquet file of this run, but is damaged ({error}); remove it and "

@@ -51,4 +51,6 @@ def read_spill(uri: str, batches: Sequence[int], storage: Storage) -> pa.Table:
         with open_read(uri, storage) as handle, pa.ipc.open_file(handle) as reader:
             return pa.Table.from_batches([reader.get_batch(i) for i in batches], reader.schema)
     except pa.ArrowInvalid as error:
-        raise DatasetError(f"{uri}: is damaged ({error}); remove the output and run again") from None
+        raise DatasetError(
+            f"{uri}: is damaged ({error}); remove the output and run again"
+        ) from None

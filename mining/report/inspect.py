@@ -37,8 +37,12 @@ def inspect(uri: str, storage: Storage, samples: int) -> str:
     if datasets:
         return "\n".join(_overview(folder, datasets, storage))
     if not parts:
-        raise InputError(f"{uri}: must be a dataset, a Parquet file or an output folder, but is none")
-    return "\n".join(["(no manifest: unfinished, or not made here)", *_tables(parts, storage, samples)])
+        raise InputError(
+            f"{uri}: must be a dataset, a Parquet file or an output folder, but is none"
+        )
+    return "\n".join(
+        ["(no manifest: unfinished, or not made here)", *_tables(parts, storage, samples)]
+    )
 
 
 def _datasets(folder: str, parts: Iterable[str], storage: Storage) -> list[str]:
@@ -95,7 +99,8 @@ def _tables(paths: list[str], storage: Storage, samples: int) -> Iterable[str]:
         return
     yield "schema"
     yield from (
-        f"  {field.name}: {field.type}{'' if field.nullable else ' not null'}" for field in first.schema
+        f"  {field.name}: {field.type}{'' if field.nullable else ' not null'}"
+        for field in first.schema
     )
     if totals:
         yield f"statistics  {'column':<20} {'min':>12} {'mean':>12} {'max':>12}"

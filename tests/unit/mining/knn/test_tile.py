@@ -131,6 +131,25 @@ def test_an_inexact_backend_changes_nothing(name, monkeypatch):
     assert coarse == search_tile_both(rows, columns, 4)
 
 
+class Exact:
+    """A backend without error that nominates the highest ids of equal similarity."""
+
+    def nominate(self, queries, index, count):
+        similarity = (queries.astype(np.float64) @ index.astype(np.float64).T).astype(np.float32)
+        row = np.argsort(similarity, axis=1, kind="stable")[:, -count:]
+        return Nominees(similarity=np.take_along_axis(similarity, row, axis=1), row=row)
+
+    def error_bound(self, dim):
+        return 0.0
+
+
+def test_ties_with_rows_that_were_not_nominated_go_by_id(monkeypatch):
+    monkeypatch.setitem(BACKENDS, "exact", lambda threads: Exact())
+    x, y = duplicates()
+    rows, columns = block(x, "x"), block(y, "y")
+    assert as_rows(search_tile(rows, columns, 4, backend="exact")) == brute(rows, columns, 4)
+
+
 def test_threads_change_nothing_and_are_put_back():
     import faiss
 
