@@ -6,6 +6,7 @@ rows whose own id was taken; phase ``collapse`` gathers each partition and colla
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -176,7 +177,10 @@ class Prepare(Stage):
 
     def _segmented(self, index: int, file: TextFile) -> Iterator[tuple[Segmented, pa.Table, int]]:
         """Batches of a file: candidates, what else was refused, and how many records there were."""
-        base = self.sources[index].base
+        # relative, so that results do not depend on where a corpus lies; common to all addresses, so
+        # that two files never look like one
+        base = os.path.commonprefix([source.base for source in self.sources])
+        base = base[: base.rfind("/") + 1]
         for batch in read_batches(file, self.sources[index], self.run.storage):
             segmented = segment_batch(batch.rows, file.uri.removeprefix(base), self._settings)
             clean, overlapping = refuse_benchmarks(segmented, self._guard)

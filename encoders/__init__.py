@@ -5,6 +5,7 @@ Importing this package imports neither torch nor transformers.
 
 from encoders.card import EncoderCard, require_same_space
 from encoders.load import calibration_of, describe_encoder, load_encoder
+from encoders.texts import embed_texts
 from mining.contract.model_ref import ModelRef
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "ModelRef",
     "calibration_of",
     "describe_encoder",
+    "embed_texts",
     "load_encoder",
     "require_same_space",
 ]

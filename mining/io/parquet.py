@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mining.contract.errors import DatasetError
+from mining.contract.errors import DatasetError, SchemaError
 from mining.contract.schemas import checked
 from mining.io.filesystem import Storage, open_read, write_atomic
 
@@ -43,7 +43,11 @@ def write_part(
     A table with a ``lang`` column must be sorted by it; each language then begins a row group of its
     own, so that one language is read without the others.
     """
-    table = checked(table.cast(schema), schema, f"{folder}/{path}")
+    try:
+        table = table.cast(schema)
+    except ValueError as error:  # other columns, other types, or nulls where none may be
+        raise SchemaError(f"{folder}/{path}: {error}") from None
+    table = checked(table, schema, f"{folder}/{path}")
     langs = _language_runs(table, f"{folder}/{path}")
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(

@@ -47,7 +47,9 @@ def test_config_faults_are_exit_code_2(world: World, mining: Cli) -> None:
 
 def test_missing_input_is_exit_code_3(world: World, mining: Cli) -> None:
     gone = str(world.folder / "gone-*.tsv")
-    refused(mining("run", "--config", world.config, "--set", f"corpora.texts.uri={gone}"), 3, "gone-")
+    refused(
+        mining("run", "--config", world.config, "--set", f"corpora.texts.uri={gone}"), 3, "gone-"
+    )
     column = "corpora.texts.columns.text=body"
     refused(mining("run", "--config", world.config, "--set", column), 3, "body", "texts-0.tsv")
     refused(mining("inspect", world.folder / "nothing"), 3, "nothing")

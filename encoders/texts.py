@@ -1,0 +1,58 @@
+"""Embed a list of sentences, for notebooks and scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from mining.contract.encoder import Encoder
+from mining.contract.errors import InputError
+from mining.contract.ids import text_segment_id
+from mining.contract.languages import canonical_language
+from mining.contract.schemas import SEGMENT, TEXT
+
+_ROWS = 4096  # handed over at once
+
+
+def embed_texts(encoder: Encoder, texts: Sequence[str], lang: str) -> NDArray[np.float32]:
+    """Embed sentences of one language.
+
+    Args:
+        encoder: from :func:`encoders.load_encoder`.
+        texts: N sentences.
+        lang: their language, in any usual spelling.
+
+    Returns:
+        float32 [N, D], L2-normalised.
+
+    Raises:
+        InputError: if ``lang`` is no language code, or a sentence cannot be embedded (naming it).
+    """
+    code = canonical_language(lang)
+    if code is None:
+        raise InputError(f"lang: must be a language code such as deu, but is {lang!r}")
+    parts = [np.zeros((0, encoder.dim), np.float32)]
+    for start in range(0, len(texts), _ROWS):
+        some = list(texts[start : start + _ROWS])
+        result = encoder.embed(_batch(some, code))
+        for row, detail in sorted(result.problems.items()):
+            raise InputError(f"texts[{start + row}]: cannot be embedded ({detail}); leave it out")
+        parts.append(result.vectors)
+    return np.concatenate(parts)
+
+
+def _batch(texts: list[str], lang: str) -> pa.RecordBatch:
+    given = {
+        "segment_id": [text_segment_id(lang, text) for text in texts],
+        "corpus": ["texts"] * len(texts),
+        "modality": [TEXT] * len(texts),
+        "lang": [lang] * len(texts),
+        "text": texts,
+        "length": [len(text) for text in texts],
+        "occurrences": [1] * len(texts),
+    }
+    columns = [pa.array(given.get(f.name, [None] * len(texts)), f.type) for f in SEGMENT]
+    return pa.record_batch(columns, schema=SEGMENT)

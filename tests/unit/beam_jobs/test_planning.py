@@ -1,0 +1,96 @@
+"""Which language pairs, blocks and elements a run is cut into; how a worker's error comes home."""
+
+from __future__ import annotations
+
+import pytest
+from apache_beam.options.pipeline_options import DirectOptions
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beam_jobs.failure import UnitFailedError, unwrap
+from beam_jobs.knn import blocks_of
+from beam_jobs.pipeline import build_options, deal
+from beam_jobs.stage import Unit
+from beam_jobs.tasks import language_pairs
+from mining.config.model import LangPairs, Task
+from mining.contract.errors import CapacityError, ConfigError
+from mining.io.dataset import Manifest
+from mining.io.parquet import Part
+
+
+def manifest(name: str, *parts: dict[str, int]) -> Manifest:
+    return Manifest(
+        kind="embeddings", name=name, hash="h",
+        parts=tuple(
+            Part(path=f"part-{i:05d}.parquet", rows=sum(langs.values()), sha256="", langs=langs)
+            for i, langs in enumerate(parts)
+        ),
+    )  # fmt: skip
+
+
+def test_languages_of_one_pool() -> None:
+    pool = (manifest("a", {"deu": 1, "eng": 2}, {"cym": 1}),)
+    once = Task(source="a", target="a", langs="all_unordered")
+    assert language_pairs(once, pool, pool) == (
+        (("cym", "deu"), ("cym", "eng"), ("deu", "eng")), (),
+    )  # fmt: skip
+    both = Task(source="a", target="a", langs="all")
+    assert len(language_pairs(both, pool, pool)[0]) == 6
+
+
+def test_languages_of_two_pools_may_be_the_same() -> None:
+    task = Task(source="a", target="b", langs="all")
+    left, right = (manifest("a", {"deu": 1}),), (manifest("b", {"deu": 1, "eng": 1}),)
+    assert language_pairs(task, left, right)[0] == (("deu", "deu"), ("deu", "eng"))
+
+
+def test_languages_that_are_not_there_are_named() -> None:
+    pool = (manifest("a", {"deu": 1, "eng": 2}),)
+    task = Task(source="a", target="a", langs=("de-en", "de-cy", "de-de"))
+    held, left_out = language_pairs(task, pool, pool)
+    assert held == (("deu", "eng"),)
+    assert left_out == (
+        "deu-cym: no cym on the target side", "deu-deu: one corpus on both sides",
+    )  # fmt: skip
+    lists = Task(source="a", target="a", langs=LangPairs(source=("deu",), target=("eng",)))
+    assert language_pairs(lists, pool, pool)[0] == (("deu", "eng"),)
+
+
+@given(st.lists(st.integers(0, 9), max_size=20), st.integers(1, 30))
+def test_blocks_hold_every_partition_once_and_stay_small(rows: list[int], size: int) -> None:
+    pool = [manifest("a", *({"deu": n} if n else {} for n in rows))]
+    blocks = blocks_of(pool, "deu", size)
+    assert [p for block in blocks for p in block] == [
+        f"part-{i:05d}.parquet" for i, n in enumerate(rows) if n
+    ]
+    counts = [sum(rows[int(p[5:10])] for p in block) for block in blocks]
+    assert all(n <= size or len(b) == 1 for n, b in zip(counts, blocks, strict=True))
+
+
+@given(st.integers(0, 40), st.integers(1, 50))
+def test_dealing_loses_nothing(units: int, shards: int) -> None:
+    work = [(0, Unit(key=str(i))) for i in range(units)]
+    dealt = list(deal(work, shards))
+    assert sorted(int(u.key) for hand in dealt for _, u in hand) == list(range(units))
+    assert len(dealt) == min(units, shards)
+
+
+def test_an_error_survives_a_runner_that_builds_it_anew() -> None:
+    wrapped = UnitFailedError.of(CapacityError('disk "full": {x}; do something'))
+    again = type(wrapped)(f"{wrapped} [while running 'a step']")
+    for error in (wrapped, again, RuntimeError(f"Traceback ...\n  File x\n{again}\n")):
+        found = unwrap(error)
+        assert isinstance(found, CapacityError)
+        assert str(found) == 'disk "full": {x}; do something'
+    assert unwrap(RuntimeError("a bug")) is None
+
+
+def test_runner_options_are_passed_on_and_checked() -> None:
+    _, options = build_options("DirectRunner", ["--direct_num_workers=2"])
+    assert options.view_as(DirectOptions).direct_num_workers == 2
+    with pytest.raises(ConfigError, match="must be one that Beam"):
+        build_options("DirectRunner", ["--no_such_thing=1"])
+    with pytest.raises(ConfigError, match="drops outputs silently"):
+        build_options("DaskRunner", [])
+    with pytest.raises(ConfigError, match="cannot be used"):
+        build_options("NoSuchRunner", [])
