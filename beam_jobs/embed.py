@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
-from beam_jobs.stage import Stage, Unit
+from beam_jobs.stage import Stage, Unit, reason_counters
 from encoders import EncoderCard, load_encoder
 from mining.config import stage_hash
 from mining.contract.encoder import Encoder
@@ -92,6 +92,7 @@ class Embed(Stage):
                 "rows_in": segments.num_rows,
                 "kept": table.num_rows,
                 "rejected": rejected.num_rows,
+                **reason_counters(rejected),
             },
         )
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_jobs.stage import Stage, Unit
+from beam_jobs.stage import Stage, Unit, reason_counters
 from mining.config import stage_hash
 from mining.contract.errors import DatasetError
 from mining.contract.ids import pair_id
@@ -122,6 +122,7 @@ class Pairs(Stage):
                 "candidates": candidates.num_rows,
                 "kept": pairs.num_rows,
                 "rejected": rejected.num_rows,
+                **reason_counters(rejected),
                 f"kept.{unit.key}": pairs.num_rows,
             },
         )

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from beam_jobs.stage import Run, Stage, Unit
+from beam_jobs.stage import Run, Stage, Unit, reason_counters
 from mining.config import stage_hash
 from mining.config.model import Corpus, LangFrom
 from mining.contract.ids import content_id, partitions_of
@@ -166,8 +166,7 @@ class Prepare(Stage):
                 held = []
         self._spill(unit.key, held, spills)
         refused = pa.concat_tables(rejects)
-        for reason in refused["reason"].to_pylist():
-            counters[f"rejected.{reason}"] += 1
+        counters.update(reason_counters(refused))
         part = write_part(
             self.rejects_folder(), f"{unit.key}.parquet", refused, REJECT, self.run.storage
         )
@@ -247,8 +246,7 @@ class Prepare(Stage):
             "occurrences": collapsed.occurrences.num_rows,
             "rejected_after_reading": collapsed.rejects.num_rows,
         }
-        if collapsed.rejects.num_rows:
-            counters["rejected.duplicate_id"] = collapsed.rejects.num_rows
+        counters |= reason_counters(collapsed.rejects)
         return Receipt(unit=unit.key, parts=parts, counters=counters)
 
     def finish(self) -> None:

@@ -12,6 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from mining.config import Config
 from mining.contract.errors import DatasetError
 from mining.io.dataset import (
@@ -177,3 +180,9 @@ def do_unit(stage: Stage, phase: str, unit: Unit) -> Receipt | None:
     receipt = stage.process(phase, unit)
     write_receipt(folder, receipt, storage)
     return receipt
+
+
+def reason_counters(rejects: pa.Table) -> dict[str, int]:
+    """Counters ``rejected.<reason>`` of a REJECT table."""
+    counted = pc.value_counts(rejects["reason"]).to_pylist()
+    return {f"rejected.{one['values']}": one["counts"] for one in counted}
