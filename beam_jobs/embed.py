@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import ClassVar
 
-import numpy as np
 import pyarrow as pa
 
 from beam_jobs.stage import Stage, Unit, reason_counters
-from encoders import EncoderCard, load_encoder
-from mining.config import stage_hash
+from encoders import EncoderCard, embed_batch, load_encoder
 from mining.contract.encoder import Encoder
+from mining.contract.errors import DatasetError
 from mining.contract.model_ref import ModelRef
 from mining.contract.schemas import REJECT, SEGMENT, embedding_schema
-from mining.contract.vectors import pack, to_stored
 from mining.io.dataset import Manifest, Receipt, has_manifest
 from mining.io.parquet import read_part, write_part
 
@@ -26,8 +24,8 @@ _loading = threading.Lock()
 
 
 @lru_cache(maxsize=2)
-def _load(ref: ModelRef, device: str) -> Encoder:
-    return load_encoder(ref, device=device)
+def _load(ref: ModelRef, device: str, threads: int | None) -> Encoder:
+    return load_encoder(ref, device=device, threads=threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +45,7 @@ class Embed(Stage):
     @cached_property
     def hash(self) -> str:
         """Decided by the segments' bytes and the encoder."""
-        return stage_hash(
-            self.name, {"segments": self.segments.content, "model": self.card.fingerprint}
-        )
+        return self.hash_of({"segments": self.segments.content, "model": self.card.fingerprint})
 
     @property
     def folder(self) -> str:
@@ -71,7 +67,14 @@ class Embed(Stage):
         """Embed one part."""
         execution, storage = self.run.config.execution, self.run.storage
         with _loading:  # one copy of the weights in a process, however many threads it has
-            encoder = _load(self.run.config.model_of(self.subject), execution.device)
+            encoder = _load(
+                self.run.config.model_of(self.subject), execution.device, execution.threads
+            )
+        if encoder.fingerprint != self.card.fingerprint:
+            raise DatasetError(
+                f"embed {self.subject}: the model must be the one that the run was planned with, but "
+                "its files have changed since; run again"
+            )
         source = self.run.dataset("segments", self.subject, self.segments.hash)
         segments = read_part(f"{source}/{unit.args['part']}", SEGMENT, storage)
         schema = embedding_schema(self.card.dim, self.card.space, self.card.fingerprint)
@@ -109,42 +112,5 @@ class Embed(Stage):
             {"rejects": self.rejects_folder(), "embeddings": self.folder},
             self.receipts("embed"),
             attributes,
-            law=("rows_in", ("kept", "rejected")),
+            laws=[("rows_in", ("kept", "rejected"))],
         )
-
-
-def embed_batch(
-    encoder: Encoder, batch: pa.RecordBatch, schema: pa.Schema
-) -> tuple[pa.Table, pa.Table]:
-    """Embed a SEGMENT batch.
-
-    Returns:
-        EMBEDDING rows in the batch's order, and REJECT rows: ``no_embedding`` where the encoder gave
-        none, ``bad_vector`` where it is zero or not finite.
-    """
-    result = encoder.embed(batch)
-    stored, bad = to_stored(result.vectors)
-    reasons = {int(row): ("bad_vector", "zero or not finite") for row in np.flatnonzero(bad)}
-    reasons |= {row: ("no_embedding", detail) for row, detail in result.problems.items()}
-    keep = np.ones(batch.num_rows, dtype=bool)
-    keep[list(reasons)] = False
-    mask = pa.array(keep)
-    kept = pa.table(
-        [
-            batch.column("segment_id").filter(mask),
-            batch.column("lang").filter(mask),
-            pack(stored[keep]),
-        ],
-        schema=schema,
-    )
-    rows = sorted(reasons)
-    rejected = pa.table(
-        {
-            "row_id": batch.column("segment_id").take(pa.array(rows, pa.int64())),
-            "stage": pa.array(["embed"] * len(rows), pa.string()),
-            "reason": pa.array([reasons[row][0] for row in rows], pa.string()),
-            "detail": pa.array([reasons[row][1] for row in rows], pa.string()),
-        },
-        schema=REJECT,
-    )
-    return kept, rejected

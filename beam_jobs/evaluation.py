@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from beam_jobs.pairs import Pairs
 from beam_jobs.plan import Plan
 from beam_jobs.tasks import pool_sizes
 from mining.config.model import Evaluate
 from mining.contract.errors import ConfigError, DatasetError
-from mining.contract.schemas import PAIR, SEGMENT, embedding_schema
+from mining.contract.schemas import PAIR, SEGMENT
 from mining.contract.vectors import unpack
 from mining.evaluate.calibration import Conditions
 from mining.evaluate.gold import PairGold, PairKey, pair_gold, read_gold
@@ -21,16 +21,20 @@ from mining.evaluate.judge import Evaluation, JudgeSettings, Side, Trial, evalua
 from mining.evaluate.thresholds import Calibration, Sample, calibrate
 from mining.io.dataset import Manifest, read_manifest
 from mining.io.parquet import read_part
+from mining.io.pools import read_pool
 from mining.score import score_candidates, select
 
 
-def judge(plan: Plan, task: str, retrieval: bool) -> Evaluation:
+def judge(plan: Plan, task: str, retrieval: bool) -> Evaluation | None:
     """Judge the pairs of one task against the config's gold.
 
     Args:
         plan: the run's.
         task: name of the task; its pairs must be mined.
         retrieval: also search every gold source in its whole pool.
+
+    Returns:
+        The figures; None if the gold holds none of the task's language pairs.
 
     Raises:
         ConfigError: if the config names no gold.
@@ -53,6 +57,8 @@ def judge(plan: Plan, task: str, retrieval: bool) -> Evaluation:
                 target=_side(plan, stage.targets, key.tgt_lang, retrieval),
             )
         )
+    if not trials:
+        return None
     settings = JudgeSettings(
         k=stage.settings.k,
         margin=stage.settings.margin,
@@ -97,55 +103,31 @@ def _golds(plan: Plan, stage: Pairs) -> Iterator[tuple[PairKey, PairGold]]:
     """Language pairs of a task that have gold."""
     config = _evaluate_config(plan)
     table = read_gold(config.gold, plan.run.storage)
-    found = False
     for name in stage.thresholds:
         src, tgt = name.split("-")
         key = PairKey(src_lang=src, tgt_lang=tgt)
         gold = pair_gold(table, key)
         if gold.meanings:
-            found = True
             yield key, gold
-    if not found:
-        raise ConfigError(
-            f"evaluate.gold: {config.gold} must have gold for some language pair of "
-            f"{stage.subject}, but has none"
-        )
 
 
 def _side(plan: Plan, manifests: Sequence[Manifest], lang: str, vectors: bool) -> Side:
     """All embedded segments of one language, sorted by id."""
     embeddings = plan.embeddings()
-    tables = []
-    dim = 0
-    for segments in manifests:
-        embedded = embeddings[segments.name]
-        dim = embedded.attributes["dim"]
-        schema = embedding_schema(
-            dim, embedded.attributes["space"], embedded.attributes["model_fingerprint"]
+    pool = read_pool([embeddings[m.name] for m in manifests], lang, None, plan.run.storage)
+    lengths = pa.concat_tables(
+        read_part(
+            f"{plan.run.dataset('segments', manifest.name, manifest.hash)}/{part.path}",
+            SEGMENT, plan.run.storage, columns=["segment_id", "length"], lang=lang,
         )
-        for part in embedded.parts:
-            if lang in part.langs:
-                tables.append(_with_length(plan, segments, embedded, part.path, schema, lang))
-    table = pa.concat_tables(tables)
-    _, first = np.unique(table["segment_id"].to_numpy(), return_index=True)
-    table = table.take(pa.array(first)).combine_chunks()
+        for manifest in manifests
+        for part in manifest.parts
+        if lang in part.langs
+    )  # fmt: skip
+    place = pc.index_in(pool["segment_id"], lengths["segment_id"].combine_chunks())
+    dim = embeddings[manifests[0].name].manifest.attributes["dim"]
     return Side(
-        ids=table["segment_id"].combine_chunks(),
-        lengths=table["length"].to_numpy(),
-        vectors=unpack(table["vector"], dim) if vectors else None,
+        ids=pool["segment_id"].combine_chunks(),
+        lengths=lengths["length"].take(place).to_numpy(),
+        vectors=unpack(pool["vector"], dim) if vectors else None,
     )
-
-
-def _with_length(
-    plan: Plan, segments: Manifest, embedded: Manifest, path: str, schema: pa.Schema, lang: str
-) -> pa.Table:
-    run = plan.run
-    vectors = read_part(
-        f"{run.dataset('embeddings', embedded.name, embedded.hash)}/{path}",
-        schema, run.storage, columns=["segment_id", "vector"], lang=lang,
-    ).replace_schema_metadata()  # fmt: skip
-    lengths = read_part(
-        f"{run.dataset('segments', segments.name, segments.hash)}/{path}",
-        SEGMENT, run.storage, columns=["segment_id", "length"], lang=lang,
-    ).replace_schema_metadata()  # fmt: skip
-    return vectors.join(lengths, "segment_id").select(["segment_id", "vector", "length"])

@@ -1,25 +1,23 @@
 """Stage knn: nearest neighbours in both directions, tile by tile, then merged.
 
-A tile is one block of source rows against one block of target rows of a language pair. A block is a
-run of partitions, so that a text that stands in two corpora (and thus in the same partition of both)
-is searched once. Blocks follow ``execution.tile_rows``; the result does not.
+A tile is one block of source rows against one block of target rows of a language pair. Blocks are cut
+by id, so that a text that stands in two corpora is in one block of both and is searched once. Their
+size follows ``execution.tile_rows``; the result does not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import ClassVar
-
-import numpy as np
-import pyarrow as pa
+from typing import Any, ClassVar
 
 from beam_jobs.stage import Stage, Unit
-from mining.config import stage_hash
-from mining.contract.schemas import BACKWARD, FORWARD, NEIGHBOR, embedding_schema
-from mining.io.dataset import Manifest, Receipt, has_manifest, remove_strays
+from mining.contract.errors import DatasetError
+from mining.contract.schemas import BACKWARD, FORWARD, NEIGHBOR
+from mining.io.dataset import Receipt, has_manifest, remove_strays, remove_tree
 from mining.io.parquet import read_part, write_part
+from mining.io.pools import Block, Dataset, blocks_of, read_pool
 from mining.knn import Vectors, merge_neighbors, search_tile_both
 
 LangPair = tuple[str, str]
@@ -30,14 +28,14 @@ class Knn(Stage):
     """Neighbours of one task.
 
     Attributes:
-        sources: embedding manifests of the source corpora, in the task's order.
+        sources: embeddings of the source corpora, in the task's order.
         targets: of the target corpora.
         lang_pairs: (source, target) languages, each with rows on both sides.
         k: neighbours a row.
     """
 
-    sources: tuple[Manifest, ...]
-    targets: tuple[Manifest, ...]
+    sources: tuple[Dataset, ...]
+    targets: tuple[Dataset, ...]
     lang_pairs: tuple[LangPair, ...]
     k: int
     name: ClassVar[str] = "knn"
@@ -46,11 +44,10 @@ class Knn(Stage):
     @cached_property
     def hash(self) -> str:
         """Decided by the embeddings' bytes, the languages and k."""
-        return stage_hash(
-            self.name,
+        return self.hash_of(
             {
-                "sources": [manifest.content for manifest in self.sources],
-                "targets": [manifest.content for manifest in self.targets],
+                "sources": [dataset.manifest.content for dataset in self.sources],
+                "targets": [dataset.manifest.content for dataset in self.targets],
                 "langs": self.lang_pairs,
                 "k": self.k,
             },
@@ -69,8 +66,9 @@ class Knn(Stage):
         """Whether the neighbours are finished."""
         return has_manifest(self.folder, self.hash, self.run.storage)
 
-    def _blocks(self, manifests: Sequence[Manifest], lang: str) -> list[list[str]]:
-        return blocks_of(manifests, lang, self.run.config.execution.tile_rows)
+    def _blocks(self, datasets: Sequence[Dataset], lang: str) -> list[dict[str, Any]]:
+        blocks = blocks_of(datasets, lang, self.run.config.execution.tile_rows)
+        return [asdict(block) for block in blocks]
 
     def units(self, phase: str) -> tuple[Unit, ...]:
         """Tiles, index block by index block; or merges, one for each block of each direction.
@@ -86,7 +84,14 @@ class Knn(Stage):
                 units += [
                     Unit(
                         key=f"{name}.{i:05d}.{j:05d}",
-                        args={"src": src, "tgt": tgt, "rows": rows[i], "columns": columns[j]},
+                        args={
+                            "src": src,
+                            "tgt": tgt,
+                            "row": i,
+                            "column": j,
+                            "rows": rows[i],
+                            "columns": columns[j],
+                        },
                     )
                     for j in range(len(columns))
                     for i in range(len(rows))
@@ -125,6 +130,7 @@ class Knn(Stage):
             unit=unit.key,
             parts={"partials": tuple(parts)},
             counters={"similarities": len(rows) * len(columns)},
+            notes={"rows": len(rows), "columns": len(columns)},
         )
 
     def _merge(self, unit: Unit) -> Receipt:
@@ -139,52 +145,40 @@ class Knn(Stage):
             unit=unit.key, parts={"neighbors": (part,)}, counters={"neighbors": part.rows}
         )
 
-    def _vectors(self, manifests: Sequence[Manifest], lang: str, paths: Sequence[str]) -> Vectors:
-        tables = []
-        for manifest in manifests:
-            attributes = manifest.attributes
-            schema = embedding_schema(
-                attributes["dim"], attributes["space"], attributes["model_fingerprint"]
-            )
-            folder = self.run.dataset("embeddings", manifest.name, manifest.hash)
-            held = {part.path for part in manifest.parts if lang in part.langs}
-            tables += [
-                read_part(f"{folder}/{path}", schema, self.run.storage, lang=lang)
-                for path in paths
-                if path in held
-            ]
-        table = pa.concat_tables(
-            [table.select(["segment_id", "vector"]).replace_schema_metadata() for table in tables]
-        )
-        # a text that stands in two corpora is one point of the pool
-        _, first = np.unique(table["segment_id"].to_numpy(), return_index=True)
-        return Vectors.from_arrow(table.take(pa.array(first)), manifests[0].attributes["dim"])
+    def _vectors(self, datasets: Sequence[Dataset], lang: str, block: Mapping[str, Any]) -> Vectors:
+        table = read_pool(datasets, lang, Block.of(block), self.run.storage)
+        return Vectors.from_arrow(table, datasets[0].manifest.attributes["dim"])
 
     def finish(self) -> None:
-        """Write the manifest."""
-        done = self.receipts("merge")
-        remove_strays(self.folder, (part.path for r in done for part in r.parts["neighbors"]),
-                      self.run.storage)  # fmt: skip
+        """Check that every row has its neighbours; write the manifest; drop the tiles' results.
+
+        Law: neighbours = sum over rows of min(k, rows of the other side), both ways.
+        """
+        merged = self.receipts("merge")
+        found = sum(receipt.counters["neighbors"] for receipt in merged)
+        due = self._due()
+        if found != due:
+            raise DatasetError(
+                f"knn {self.subject}: must have {due} neighbours, but has {found}; this is a fault of "
+                "the program"
+            )
+        paths = [part.path for receipt in merged for part in receipt.parts["neighbors"]]
+        remove_strays(self.folder, paths, self.run.storage)
         attributes = {"k": self.k, "langs": [f"{src}-{tgt}" for src, tgt in self.lang_pairs]}
-        self.publish({"neighbors": self.folder}, done, attributes)
+        self.publish({"neighbors": self.folder}, merged, attributes)
+        remove_tree(self._partials, self.run.storage)
 
-
-def blocks_of(manifests: Sequence[Manifest], lang: str, block_rows: int) -> list[list[str]]:
-    """Runs of partitions whose rows of ``lang`` (all corpora together) stay within ``block_rows``.
-
-    A partition larger than that is a block of its own.
-    """
-    counts: dict[str, int] = {}
-    for manifest in manifests:
-        for part in manifest.parts:
-            if lang in part.langs:
-                counts[part.path] = counts.get(part.path, 0) + part.langs[lang]
-    blocks: list[list[str]] = []
-    filled = 0
-    for path in sorted(counts):
-        if not blocks or filled + counts[path] > block_rows:
-            blocks.append([])
-            filled = 0
-        blocks[-1].append(path)
-        filled += counts[path]
-    return blocks
+    def _due(self) -> int:
+        """How many neighbours there must be, from the sizes of the tiles."""
+        rows: dict[tuple[str, int], int] = {}
+        columns: dict[tuple[str, int], int] = {}
+        for unit, receipt in zip(self.units("tiles"), self.receipts("tiles"), strict=True):
+            pair = f"{unit.args['src']}-{unit.args['tgt']}"
+            rows[pair, unit.args["row"]] = receipt.notes["rows"]
+            columns[pair, unit.args["column"]] = receipt.notes["columns"]
+        due = 0
+        for src, tgt in self.lang_pairs:
+            n = sum(count for (pair, _), count in rows.items() if pair == f"{src}-{tgt}")
+            m = sum(count for (pair, _), count in columns.items() if pair == f"{src}-{tgt}")
+            due += n * min(self.k, m) + m * min(self.k, n)
+        return due

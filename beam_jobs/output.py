@@ -8,9 +8,9 @@ import yaml
 
 from beam_jobs.stage import Run
 from mining.config import resolved_yaml
-from mining.contract.errors import ConfigError
-from mining.io.dataset import MANIFEST
-from mining.io.filesystem import exists, list_glob, read_bytes, write_atomic
+from mining.contract.errors import ConfigError, DatasetError
+from mining.contract.uris import canonical_uri
+from mining.io.filesystem import Storage, exists, list_glob, read_bytes, write_atomic
 
 _RESOLVED = "config.resolved.yaml"
 _FIXED = {"corpora": ("uri", "lang", "modality"), "tasks": ("source", "target")}
@@ -29,20 +29,18 @@ def claim_output(run: Run) -> None:
     uri, storage = f"{run.output}/{_RESOLVED}", run.storage
     text = resolved_yaml(run.config)
     if exists(uri, storage):
-        resolved = yaml.safe_load(read_bytes(uri, storage))
+        before = _read(uri, storage)
         mined = any(
-            exists(f"{run.dataset('pairs', task)}/{MANIFEST}", storage)
-            for task in resolved["tasks"]
+            exists(run.state("pairs", task, "current.json"), storage) for task in before["tasks"]
         )
-        before = _identity(resolved) if mined else {}
         now = _identity(yaml.safe_load(text))
-        for key, value in before.items():
+        for key, value in _identity(before).items() if mined else ():
             if now.get(key) != value:
                 raise ConfigError(
                     f"{run.output}: was made by another config: {key} was {value!r}, but is "
                     f"{now.get(key)!r} now; choose another --output"
                 )
-    elif list_glob(f"{run.output}/**", storage):
+    elif list_glob(run.output, storage):
         raise ConfigError(
             f"{run.output}: must be empty or an output of this program, but holds other files; "
             "choose another --output"
@@ -50,13 +48,28 @@ def claim_output(run: Run) -> None:
     write_atomic(uri, text.encode("utf-8"), storage)
 
 
+def _read(uri: str, storage: Storage) -> Any:
+    try:
+        found = yaml.safe_load(read_bytes(uri, storage))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        found = None
+    if not isinstance(found, dict) or not {"corpora", "tasks"} <= set(found):
+        raise DatasetError(f"{uri}: must be the config of this output, but is damaged; remove it")
+    return found
+
+
 def _identity(config: Any) -> dict[str, Any]:
     """What may not change in an output folder, by config key."""
-    found: dict[str, Any] = {}
-    for section, fields in (
-        ("corpora", ("uri", "lang", "modality")),
-        ("tasks", ("source", "target")),
-    ):
-        for name, entry in (config or {}).get(section, {}).items():
-            found |= {f"{section}.{name}.{key}": entry.get(key) for key in fields}
-    return found
+    return {
+        f"{section}.{name}.{key}": _canonical(entry.get(key))
+        for section, keys in _FIXED.items()
+        for name, entry in config[section].items()
+        for key in keys
+    }
+
+
+def _canonical(value: Any) -> Any:
+    """Addresses in one spelling; everything else as it is."""
+    if isinstance(value, list):
+        return [_canonical(item) for item in value]
+    return canonical_uri(value) if isinstance(value, str) else value

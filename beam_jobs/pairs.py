@@ -11,9 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beam_jobs.stage import Stage, Unit, reason_counters
-from mining.config import stage_hash
 from mining.contract.errors import DatasetError
-from mining.contract.ids import pair_id
 from mining.contract.schemas import BACKWARD, FORWARD, NEIGHBOR, PAIR, REJECT, SEGMENT
 from mining.io.dataset import (
     MANIFEST,
@@ -27,13 +25,9 @@ from mining.io.dataset import (
 )
 from mining.io.filesystem import exists, remove
 from mining.io.parquet import read_part, write_part
-from mining.score import ScoreSettings, score_candidates, select
+from mining.score import SEGMENT_COLUMNS, ScoreSettings, join_pairs, score_candidates, select
 
 _PART_ROWS = 1_000_000  # fixed: part boundaries must not depend on who wrote them
-_SEGMENT_COLUMNS = (
-    "segment_id", "modality", "lang", "text", "doc_id", "source_uri",
-    "start_sample", "num_samples", "sample_rate_hz",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +53,7 @@ class Pairs(Stage):
     @cached_property
     def hash(self) -> str:
         """Decided by the neighbours, the segments' bytes, and how pairs are chosen."""
-        return stage_hash(
-            self.name,
+        return self.hash_of(
             {
                 "sources": [manifest.content for manifest in self.sources],
                 "targets": [manifest.content for manifest in self.targets],
@@ -101,7 +94,12 @@ class Pairs(Stage):
             candidates, replace(self.settings, threshold=self.thresholds[unit.key])
         )
         src, tgt = unit.key.split("-")
-        pairs = self._joined(kept, src, tgt)
+        pairs = join_pairs(
+            kept,
+            self._segments(self.sources, src, kept["src_segment_id"]),
+            self._segments(self.targets, tgt, kept["tgt_segment_id"]),
+            self.hash,
+        )
         parts = [
             write_part(
                 self.folder,
@@ -140,29 +138,6 @@ class Pairs(Stage):
         ]
         return pa.concat_tables(tables) if tables else NEIGHBOR.empty_table()
 
-    def _joined(self, kept: pa.Table, src: str, tgt: str) -> pa.Table:
-        """Selected candidates with the columns of both their segments, as PAIR rows."""
-        columns = {name: kept[name] for name in kept.column_names if name in PAIR.names}
-        sides = (("src", src, self.sources), ("tgt", tgt, self.targets))
-        for side, lang, manifests in sides:
-            segments = self._segments(manifests, lang, kept[f"{side}_segment_id"])
-            columns |= {
-                f"{side}_{name}": segments[name] for name in ("lang", "modality", "text", "doc_id")
-            }
-            columns[f"{side}_uri"] = segments["source_uri"]
-            rate = segments["sample_rate_hz"].cast(pa.float64())
-            end = pc.add(segments["start_sample"], segments["num_samples"])
-            columns[f"{side}_start_s"] = pc.divide(
-                segments["start_sample"].cast(pa.float64()), rate
-            )
-            columns[f"{side}_end_s"] = pc.divide(end.cast(pa.float64()), rate)
-        ids = zip(
-            kept["src_segment_id"].to_pylist(), kept["tgt_segment_id"].to_pylist(), strict=True
-        )
-        columns["pair_id"] = pa.array([pair_id(s, t) for s, t in ids], pa.string())
-        columns["run_id"] = pa.array([self.hash] * kept.num_rows, pa.string())
-        return pa.table([columns[name] for name in PAIR.names], names=PAIR.names)
-
     def _segments(self, manifests: Sequence[Manifest], lang: str, ids: pa.ChunkedArray) -> pa.Table:
         """Segments with the wanted ids, in the order of ``ids``."""
         wanted = pc.unique(ids)
@@ -173,7 +148,7 @@ class Pairs(Stage):
                 if lang in part.langs:
                     table = read_part(
                         f"{folder}/{part.path}", SEGMENT, self.run.storage,
-                        columns=_SEGMENT_COLUMNS, lang=lang,
+                        columns=SEGMENT_COLUMNS, lang=lang,
                     )  # fmt: skip
                     tables.append(table.filter(pc.is_in(table["segment_id"], wanted)))
         found = pa.concat_tables(tables).combine_chunks()
@@ -195,5 +170,5 @@ class Pairs(Stage):
             {"rejects": self.rejects_folder(), "pairs": self.folder},
             done,
             {"thresholds": dict(self.thresholds)},
-            law=("candidates", ("kept", "rejected")),
+            laws=[("candidates", ("kept", "rejected"))],
         )

@@ -118,6 +118,11 @@ def build_options(runner: str, beam_args: Sequence[str]) -> tuple[Any, PipelineO
     if runner in _REFUSED:
         raise ConfigError(f"runner {runner}: must be another runner: {_REFUSED[runner]}")
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    for argument in beam_args:
+        if not argument.startswith("--"):
+            raise ConfigError(f"argument {argument!r}: Beam's options must read --name=value")
+        if argument.split("=")[0] == "--runner":
+            raise ConfigError(f"argument {argument!r}: name the runner before --, as --runner=NAME")
     flags = list(beam_args) if runner == _LOCAL else [f"--runner={runner}", *beam_args]
     try:
         options = PipelineOptions(flags)

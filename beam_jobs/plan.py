@@ -12,12 +12,15 @@ from beam_jobs.prepare import Prepare
 from beam_jobs.progress import Progress
 from beam_jobs.stage import Run
 from beam_jobs.tasks import language_pairs
-from beam_jobs.thresholds import resolve_thresholds, score_settings
+from beam_jobs.thresholds import calibration, resolve_thresholds, score_settings
 from encoders import EncoderCard, describe_encoder, require_same_space
 from mining.config import Config
 from mining.contract.errors import ConfigError, DatasetError, InputError
 from mining.contract.schemas import SPEECH
+from mining.evaluate.gold import read_gold
 from mining.io.dataset import Manifest, read_manifest
+from mining.io.pools import Dataset
+from mining.knn import BACKENDS
 
 
 class Plan:
@@ -33,6 +36,25 @@ class Plan:
         tasks = self.run.config.tasks.values()
         used = {name for task in tasks for name in (*task.sources, *task.targets)}
         return tuple(name for name in self.run.config.corpora if name in used)
+
+    def check(self) -> None:
+        """Whatever can be known to be wrong before there is any result.
+
+        Raises:
+            MiningError: naming the key or file.
+        """
+        config = self.run.config
+        if config.execution.backend not in BACKENDS:
+            raise ConfigError(
+                f"execution.backend: must be one of {', '.join(BACKENDS)}, but is "
+                f"{config.execution.backend!r}"
+            )
+        _ = self.cards
+        settings = score_settings(config.mining)
+        for task in config.tasks.values():
+            calibration(config.mining, settings, config.model_of(task.sources[0]), self.run.storage)
+        if config.evaluate is not None:
+            read_gold(config.evaluate.gold, self.run.storage)
 
     @cached_property
     def cards(self) -> dict[str, EncoderCard]:
@@ -51,6 +73,13 @@ class Plan:
         refs = {name: config.model_of(name) for name in self.corpora}
         known = {ref: describe_encoder(ref) for ref in dict.fromkeys(refs.values())}
         cards = {name: known[ref] for name, ref in refs.items()}
+        for name, card in cards.items():
+            corpus = config.corpora[name]
+            if card.by_id and (corpus.columns.id is None or corpus.segment != "none"):
+                raise ConfigError(
+                    f"corpora.{name}: must name columns.id and have segment: none, since the vectors of "
+                    f"{card.name} are looked up by id, one a row"
+                )
         for name, task in config.tasks.items():
             first, *others = (*task.sources, *task.targets)
             for other in others:
@@ -61,7 +90,10 @@ class Plan:
     def _prepares(self) -> dict[str, Prepare]:
         """Planned once: the files' versions must not change between the stages of a run."""
         corpora = self.run.config.corpora
-        return {name: Prepare.plan(self.run, name, corpora[name]) for name in self.corpora}
+        return {
+            name: Prepare.plan(self.run, name, corpora[name], unique_ids=self.cards[name].by_id)
+            for name in self.corpora
+        }
 
     def prepare(self) -> list[Prepare]:
         """One stage a corpus."""
@@ -79,13 +111,9 @@ class Plan:
             raise DatasetError(f"segments of {corpus}: must be prepared first; run mining prepare")
         manifest = read_manifest(stage.folder, self.run.storage)
         if not manifest.rows:
-            counters = manifest.counters
-            reasons = [
-                f"{n} {name}" for name, n in counters.items() if name.startswith("rejected.")
-            ]
             raise InputError(
                 f"corpora.{corpus}: must hold at least one segment, but has none "
-                f"({counters.get('rows_in', 0)} rows read; {', '.join(reasons) or 'none rejected'})"
+                f"({manifest.counters.get('rows_in', 0)} rows read; {_reasons(manifest)})"
             )
         return manifest
 
@@ -96,11 +124,12 @@ class Plan:
             for name in self.corpora
         ]
 
-    def embeddings(self) -> dict[str, Manifest]:
-        """Manifests of the corpora's embeddings.
+    def embeddings(self) -> dict[str, Dataset]:
+        """The corpora's embeddings.
 
         Raises:
             DatasetError: if some are not made.
+            InputError: if a corpus has none.
         """
         found = {}
         for stage in self.embed():
@@ -108,7 +137,13 @@ class Plan:
                 raise DatasetError(
                     f"embeddings of {stage.subject}: must be made first; run mining embed"
                 )
-            found[stage.subject] = read_manifest(stage.folder, self.run.storage)
+            manifest = read_manifest(stage.folder, self.run.storage)
+            if not manifest.rows:
+                raise InputError(
+                    f"corpora.{stage.subject}: must have embeddings, but has none "
+                    f"({_reasons(manifest)}); see {stage.rejects_folder()}"
+                )
+            found[stage.subject] = Dataset(manifest=manifest, folder=stage.folder)
         return found
 
     def knn(self) -> list[Knn]:
@@ -118,9 +153,18 @@ class Plan:
         for name, task in self.run.config.tasks.items():
             sources = tuple(embeddings[corpus] for corpus in task.sources)
             targets = tuple(embeddings[corpus] for corpus in task.targets)
-            pairs, left_out = language_pairs(task, sources, targets)
+            manifests = [[side.manifest for side in sides] for sides in (sources, targets)]
+            pairs, left_out = language_pairs(task, *manifests)
             for reason in left_out:
                 self._progress.warn(f"tasks.{name}: left out {reason}")
+            if not pairs:
+                langs = [
+                    ", ".join(sorted({la for m in side for la in m.langs})) for side in manifests
+                ]
+                raise InputError(
+                    f"tasks.{name}: must have a language pair with text on both sides, but the source "
+                    f"holds {langs[0]} and the target {langs[1]}"
+                )
             stages.append(
                 Knn(
                     run=self.run,
@@ -161,3 +205,10 @@ class Plan:
                 )
             )
         return stages
+
+
+def _reasons(manifest: Manifest) -> str:
+    """Rejects by reason, for a message."""
+    counters = manifest.counters.items()
+    found = [f"{count} {name}" for name, count in counters if name.startswith("rejected.")]
+    return ", ".join(found) or "none rejected"

@@ -9,20 +9,21 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
 from beam_jobs.stage import Run, Stage, Unit, reason_counters
-from mining.config import stage_hash
 from mining.config.model import Corpus, LangFrom
+from mining.contract.errors import ConfigError
 from mining.contract.ids import content_id, partitions_of
 from mining.contract.languages import canonical_language
 from mining.contract.schemas import OCCURRENCE, REJECT, SEGMENT
-from mining.filter.contamination import Guard, load_guard
-from mining.io.dataset import Receipt, has_manifest
+from mining.contract.uris import canonical_uri
+from mining.filter import Guard, digest_of_sets, load_guard, refuse_benchmarks
+from mining.io.dataset import Receipt, has_manifest, remove_tree
 from mining.io.filesystem import version
 from mining.io.parquet import Part, write_part
 from mining.io.spill import read_spill, write_spill
@@ -31,6 +32,7 @@ from mining.text.prepare import (
     Segmented,
     collapse,
     reject_duplicate_ids,
+    rows_accounted,
     segment_batch,
 )
 from mining.text.readers import read_batches
@@ -46,27 +48,45 @@ class Prepare(Stage):
     Attributes:
         sources: one for each of the corpus' addresses.
         files: (index of the source, file, its version), in the order of the sources.
+        guard: digest of the evaluation sets that are refused.
+        unique_ids: whether an id may stand in one language only, since vectors are looked up by it.
     """
 
     sources: tuple[TextSource, ...]
     files: tuple[tuple[int, TextFile, str], ...]
+    guard: str
+    unique_ids: bool
     name: ClassVar[str] = "prepare"
     phases: ClassVar[tuple[str, ...]] = ("read", "ids", "collapse")
 
     @classmethod
-    def plan(cls, run: Run, subject: str, corpus: Corpus) -> Prepare:
+    def plan(cls, run: Run, subject: str, corpus: Corpus, *, unique_ids: bool) -> Prepare:
         """List the files of a corpus.
 
         Raises:
             InputError: if there is none.
+            ConfigError: if a file is named twice, or is one that this run writes.
         """
         sources = tuple(text_source(corpus, uri) for uri in corpus.uris)
-        files = tuple(
+        files = [
             (index, file, version(file.uri, run.storage))
             for index, source in enumerate(sources)
             for file in list_files(source, run.storage)
+        ]
+        seen: set[str] = set()
+        for _, file, _ in files:
+            if file.uri in seen or file.uri.startswith(f"{run.output}/"):
+                why = "two of its addresses name it" if file.uri in seen else "this run writes it"
+                raise ConfigError(f"corpora.{subject}.uri: must not hold {file.uri}: {why}")
+            seen.add(file.uri)
+        return cls(
+            run=run,
+            subject=subject,
+            sources=sources,
+            files=tuple(files),
+            guard=digest_of_sets(run.config.contamination.sets, run.storage),
+            unique_ids=unique_ids,
         )
-        return cls(run=run, subject=subject, sources=sources, files=files)
 
     @property
     def _corpus(self) -> Corpus:
@@ -87,13 +107,13 @@ class Prepare(Stage):
     def hash(self) -> str:
         """Decided by the files (address and version), how they are read, and what is refused."""
         corpus = {**vars(self._corpus), "model": None}
-        return stage_hash(
-            self.name,
+        return self.hash_of(
             {
                 "corpus": corpus,
                 "files": [(file.uri, stamp) for _, file, stamp in self.files],
                 "partitions": self.run.config.partitions,
-                "contamination": self.run.config.contamination,
+                "guard": self.guard,
+                "unique_ids": self.unique_ids,
             },
         )
 
@@ -159,6 +179,7 @@ class Prepare(Stage):
         held: list[Segmented] = []
         for segmented, refused, rows in self._segmented(index, file):
             counters["rows_in"] += rows
+            counters["rows_accounted"] += rows_accounted(segmented, refused)
             rejects += [refused, pa.Table.from_batches([segmented.rejects])]
             held.append(segmented)
             if sum(s.candidates.nbytes + s.row_ids.nbytes for s in held) > _SPILL_BYTES:
@@ -178,13 +199,20 @@ class Prepare(Stage):
         """Batches of a file: candidates, what else was refused, and how many records there were."""
         # relative, so that results do not depend on where a corpus lies; common to all addresses, so
         # that two files never look like one
-        base = os.path.commonprefix([source.base for source in self.sources])
+        bases = [source.base for source in self.sources]
+        base = os.path.commonprefix(bases)  # noqa: RUF071, since it is cut at a slash next
         base = base[: base.rfind("/") + 1]
         for batch in read_batches(file, self.sources[index], self.run.storage):
             segmented = segment_batch(batch.rows, file.uri.removeprefix(base), self._settings)
-            clean, overlapping = refuse_benchmarks(segmented, self._guard)
-            refused = pa.concat_tables([pa.Table.from_batches([batch.rejects]), overlapping])
-            yield clean, refused, batch.rows.num_rows + batch.rejects.num_rows
+            clean, overlapping = refuse_benchmarks(segmented.candidates, self._guard)
+            unread = pa.Table.from_batches([batch.rejects])
+            names = [name.removeprefix(base) for name in unread["row_id"].to_pylist()]
+            unread = unread.set_column(0, REJECT.field(0), pa.array(names, pa.string()))
+            yield (
+                replace(segmented, candidates=clean),
+                pa.concat_tables([unread, overlapping]),
+                batch.rows.num_rows + batch.rejects.num_rows,
+            )
 
     def _spill(
         self, key: str, held: Sequence[Segmented], spills: dict[str, list[list[Any]]]
@@ -202,8 +230,9 @@ class Prepare(Stage):
             if kind == "segments":
                 where = partitions_of(table["segment_id"].to_pylist(), partitions)
             else:
-                ids = zip(table["doc_id"].to_pylist(), table["lang"].to_pylist(), strict=True)
-                where = partitions_of((content_id(*pair) for pair in ids), partitions)
+                keys = (table[name].to_pylist() for name in self._id_keys)
+                ids = (content_id(*key) for key in zip(*keys, strict=True))
+                where = partitions_of(ids, partitions)
             batches = write_spill(f"{self.home}/spill/{path}", table, where, self.run.storage)
             spills[kind].append([path, batches])
 
@@ -217,9 +246,14 @@ class Prepare(Stage):
 
     # Phase ids
 
+    @property
+    def _id_keys(self) -> tuple[str, ...]:
+        """Columns within which an id is unique: the sides of a parallel corpus may share theirs."""
+        return ("doc_id",) if self.unique_ids else ("doc_id", "lang")
+
     def _compare_ids(self, unit: Unit) -> Receipt:
         tables = self._spilled("ids", unit.args["partition"])
-        taken = reject_duplicate_ids(pa.concat_tables(tables)) if tables else None
+        taken = reject_duplicate_ids(pa.concat_tables(tables), self._id_keys) if tables else None
         notes: dict[str, Any] = {"taken": []}
         if taken is not None and taken.num_rows:
             notes["taken"] = [list(row.values()) for row in taken.to_pylist()]
@@ -250,7 +284,10 @@ class Prepare(Stage):
         return Receipt(unit=unit.key, parts=parts, counters=counters)
 
     def finish(self) -> None:
-        """Check candidates = occurrences + rejected; write the manifests."""
+        """Check that no row and no candidate is lost; write the manifests; drop the spills.
+
+        Laws: rows in = rows that became a candidate or a reject; candidates = occurrences + rejected.
+        """
         folders = {
             "rejects": self.rejects_folder(),
             "occurrences": self._occurrences,
@@ -260,44 +297,18 @@ class Prepare(Stage):
             folders,
             [*self.receipts("read"), *self.receipts("collapse")],
             {"files": len(self.files)},
-            law=("candidates", ("occurrences", "rejected_after_reading")),
+            laws=(
+                ("rows_in", ("rows_accounted",)),
+                ("candidates", ("occurrences", "rejected_after_reading")),
+            ),
         )
-
-
-def refuse_benchmarks(segmented: Segmented, guard: Guard) -> tuple[Segmented, pa.Table]:
-    """Take sentences of evaluation sets out of the candidates; they come back as rejects."""
-    candidates = segmented.candidates
-    found = guard.matches(candidates["text"])
-    if found.null_count == len(found):
-        return segmented, REJECT.empty_table()
-    hit = found.is_valid()
-    rows = candidates.filter(hit)
-    ids = [
-        f"{uri}#{row}.{part}"
-        for uri, row, part in zip(
-            *(rows[name].to_pylist() for name in ("source_uri", "row", "part")), strict=True
-        )
-    ]
-    rejects = pa.table(
-        {
-            "row_id": pa.array(ids, pa.string()),
-            "stage": pa.array(["prepare"] * len(ids), pa.string()),
-            "reason": pa.array(["benchmark_overlap"] * len(ids), pa.string()),
-            "detail": found.filter(hit),
-        },
-        schema=REJECT,
-    )
-    clean = Segmented(
-        candidates=candidates.filter(found.is_null()),
-        rejects=segmented.rejects,
-        row_ids=segmented.row_ids,
-    )
-    return clean, rejects
+        remove_tree(f"{self.home}/spill", self.run.storage)
 
 
 def text_source(corpus: Corpus, uri: str) -> TextSource:
     """A corpus' settings for one of its addresses."""
     lang = corpus.lang
+    uri = canonical_uri(uri)
     if isinstance(lang, LangFrom) and lang.path is not None:
         uri = uri.replace(f"{{{lang.path}}}", LANG)
     return TextSource(

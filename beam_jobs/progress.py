@@ -29,10 +29,12 @@ class Progress:
     Attributes:
         quiet: print nothing.
         started: seconds, of the monotonic clock.
+        warned: what :meth:`warn` has said.
     """
 
     quiet: bool = False
     started: float = field(default_factory=time.monotonic)
+    warned: set[str] = field(default_factory=set)
 
     def say(self, text: str) -> None:
         """One line with the seconds since the start."""
@@ -40,8 +42,10 @@ class Progress:
             click.echo(f"[{time.monotonic() - self.started:6.1f} s] {text}", err=True)
 
     def warn(self, text: str) -> None:
-        """A line that is also printed when quiet."""
-        click.echo(f"warning: {text}", err=True)
+        """A line that is also printed when quiet, but once."""
+        if text not in self.warned:
+            self.warned.add(text)
+            click.echo(f"warning: {text}", err=True)
 
     @contextmanager
     def watching(self, stages: Sequence[Stage]) -> Iterator[None]:

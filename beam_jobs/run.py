@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from beam_jobs.output import claim_output
-from beam_jobs.pipeline import run_stages
+from beam_jobs.pipeline import build_options, run_stages
 from beam_jobs.plan import Plan
 from beam_jobs.progress import Progress
 from beam_jobs.stage import Stage
@@ -22,8 +22,9 @@ def run(plan: Plan, stages: Sequence[str], beam_args: Sequence[str], progress: P
     Raises:
         MiningError: for whatever is wrong; finished work stays and is not done again.
     """
-    # what is wrong with the models is said before any work, and before the folder is claimed
-    _ = plan.cards
+    # what is wrong is said before any work, and before the folder is claimed
+    plan.check()
+    build_options(plan.run.config.execution.runner, beam_args)
     claim_output(plan.run)
     planned: dict[str, Callable[[], Sequence[Stage]]]
     planned = {"prepare": plan.prepare, "embed": plan.embed, "knn": plan.knn, "pairs": plan.pairs}

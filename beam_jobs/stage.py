@@ -15,8 +15,9 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mining.config import Config
+from mining.config import Config, stage_hash
 from mining.contract.errors import DatasetError
+from mining.contract.uris import canonical_uri
 from mining.io.dataset import (
     Manifest,
     Receipt,
@@ -49,8 +50,8 @@ class Run:
 
     @property
     def output(self) -> str:
-        """Output folder without a trailing slash."""
-        return self.config.output.rstrip("/")
+        """Output folder, in one spelling."""
+        return canonical_uri(self.config.output)
 
     @property
     def storage(self) -> Storage:
@@ -79,6 +80,8 @@ class Stage(ABC):
     subject: str
     name: ClassVar[str]
     phases: ClassVar[tuple[str, ...]]
+    # raised when the same input gives another result than before, so that old results are not taken
+    version: ClassVar[int] = 1
 
     @property
     @abstractmethod
@@ -100,6 +103,10 @@ class Stage(ABC):
     @abstractmethod
     def finish(self) -> None:
         """Check the row laws and write the manifests. Called when every unit has its receipt."""
+
+    def hash_of(self, decides: Mapping[str, Any]) -> str:
+        """Hash of what decides the result, together with the stage's name and version."""
+        return stage_hash(f"{self.name} {self.version}", decides)
 
     def begin(self) -> None:
         """Called in the launcher before the first unit."""
@@ -138,7 +145,7 @@ class Stage(ABC):
         folders: Mapping[str, str],
         done: Sequence[Receipt],
         attributes: Mapping[str, Any],
-        law: tuple[str, tuple[str, ...]] | None = None,
+        laws: Sequence[tuple[str, tuple[str, ...]]] = (),
     ) -> None:
         """Write the manifests of several datasets, in order.
 
@@ -146,14 +153,13 @@ class Stage(ABC):
             folders: dataset kind -> its folder.
             done: receipts of the work that wrote their parts.
             attributes: facts for the manifests.
-            law: (whole, parts) names of counters: the whole must equal the sum of its parts.
+            laws: (whole, parts) names of counters: each whole must equal the sum of its parts.
 
         Raises:
             DatasetError: if rows were lost.
         """
         counters = sum_counters(done)
-        if law is not None:
-            whole, pieces = law
+        for whole, pieces in laws:
             total = sum(counters.get(piece, 0) for piece in pieces)
             if counters.get(whole, 0) != total:
                 raise DatasetError(

@@ -24,6 +24,8 @@ def _lines(plan: Plan) -> Iterator[str]:
     for task in plan.run.config.tasks:
         manifest = read_manifest(plan.run.dataset("pairs", task), plan.run.storage)
         evaluation = judge(plan, task, retrieval=False) if gold else None
+        if gold and evaluation is None:
+            yield f"{task:<8} (the gold holds none of its language pairs)"
         judged: dict[str, Judged] = {}
         if evaluation is not None:
             judged = {one.key.name: one for one in evaluation.pairs}

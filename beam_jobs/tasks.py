@@ -30,8 +30,10 @@ def language_pairs(
             wanted.append((src, tgt))
     else:
         once = task.langs == "all_unordered"
-        wanted = [(s, t) for s in src_rows for t in tgt_rows if not (once and s > t)]
-        wanted = [(s, t) for s, t in wanted if s != t or not same_pool]
+        wanted = [(s, t) for s in src_rows for t in tgt_rows if s != t or not same_pool]
+        if once and same_pool:
+            both_ways = set(wanted)
+            wanted = [(s, t) for s, t in wanted if s < t or (t, s) not in both_ways]
         return tuple(sorted(wanted)), ()
     left_out = []
     held = []

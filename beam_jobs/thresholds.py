@@ -14,7 +14,7 @@ from encoders import calibration_of
 from mining.config.model import NONE, Mining
 from mining.contract.errors import ConfigError
 from mining.contract.model_ref import ModelRef
-from mining.evaluate.calibration import Conditions, Found, lookup, read_calibration
+from mining.evaluate.calibration import Conditions, Found, Threshold, lookup, read_calibration
 from mining.evaluate.gold import PairKey
 from mining.io.filesystem import Storage
 from mining.score import ScoreSettings
@@ -31,31 +31,46 @@ def score_settings(mining: Mining) -> ScoreSettings:
     return replace(base, **given)
 
 
-def resolve_thresholds(
-    mining: Mining, settings: ScoreSettings, knn: Knn, model: ModelRef, storage: Storage
-) -> tuple[dict[str, float | None], tuple[str, ...]]:
-    """The lowest margin score kept, by language pair (``deu-eng``; None: no limit), and warnings.
+def calibration(
+    mining: Mining, settings: ScoreSettings, model: ModelRef, storage: Storage
+) -> tuple[Threshold, ...] | float | None:
+    """Where the thresholds come from: one number, None for no limit, or a calibration's entries.
 
     Raises:
-        ConfigError: if it must come from a calibration and there is none.
+        ConfigError: if they must come from a calibration and there is none.
     """
-    names = [f"{src}-{tgt}" for src, tgt in knn.lang_pairs]
     if isinstance(mining.threshold, float):
-        return dict.fromkeys(names, mining.threshold), ()
+        return mining.threshold
     if mining.threshold == NONE:
-        return dict.fromkeys(names), ()
+        return None
     if mining.threshold is None and mining.target_precision is None and mining.preset:
-        return dict.fromkeys(names, settings.threshold), ()
+        return settings.threshold
     uri = mining.calibration or calibration_of(model)
     if uri is None:
         raise ConfigError(
             f"mining.threshold: must be set, since {model.path} brings no calibration; give a number "
             "or 'none', or run mining calibrate and name its file in mining.calibration"
         )
-    entries = read_calibration(uri, storage)
+    return read_calibration(uri, storage)
+
+
+def resolve_thresholds(
+    mining: Mining, settings: ScoreSettings, knn: Knn, model: ModelRef, storage: Storage
+) -> tuple[dict[str, float | None], tuple[str, ...]]:
+    """The lowest margin score kept, by language pair (``deu-eng``; None: no limit), and warnings.
+
+    Raises:
+        ConfigError: if it must come from a calibration that has none for a language pair.
+    """
+    names = [f"{src}-{tgt}" for src, tgt in knn.lang_pairs]
+    entries = calibration(mining, settings, model, storage)
+    if not isinstance(entries, tuple):
+        return dict.fromkeys(names, entries), ()
     found: dict[str, Found] = {}
     for name, pair in zip(names, knn.lang_pairs, strict=True):
-        src_rows, tgt_rows = pool_sizes(pair, knn.sources, knn.targets)
+        src_rows, tgt_rows = pool_sizes(
+            pair, [side.manifest for side in knn.sources], [side.manifest for side in knn.targets]
+        )
         conditions = Conditions(
             margin=settings.margin, k=settings.k, src_pool_size=src_rows, tgt_pool_size=tgt_rows
         )

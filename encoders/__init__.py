@@ -5,6 +5,7 @@ Importing this package imports neither torch nor transformers.
 
 from encoders.card import EncoderCard, require_same_space
 from encoders.load import calibration_of, describe_encoder, load_encoder
+from encoders.segments import embed_batch
 from encoders.texts import embed_texts
 from mining.contract.model_ref import ModelRef
 
@@ -13,6 +14,7 @@ __all__ = [
     "ModelRef",
     "calibration_of",
     "describe_encoder",
+    "embed_batch",
     "embed_texts",
     "load_encoder",
     "require_same_space",

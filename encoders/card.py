@@ -18,6 +18,7 @@ class EncoderCard:
         modalities: subset of {"text", "speech"}.
         fingerprint: hex digest of everything that decides a vector.
         licence: SPDX identifier or the maker's own word, ``unknown`` if nothing says.
+        by_id: whether vectors are looked up by doc_id rather than made of the segment.
     """
 
     name: str
@@ -26,6 +27,7 @@ class EncoderCard:
     modalities: frozenset[str]
     fingerprint: str
     licence: str
+    by_id: bool = False
 
 
 def require_same_space(source: EncoderCard, target: EncoderCard, where: str) -> None:
@@ -34,6 +36,11 @@ def require_same_space(source: EncoderCard, target: EncoderCard, where: str) -> 
     Raises:
         ConfigError: naming ``where`` (a task) and both encoders.
     """
+    if source.space == target.space and source.dim != target.dim:
+        raise ConfigError(
+            f"{where}: both sides must have one width, but {source.name} has {source.dim} and "
+            f"{target.name} {target.dim} under the same space {source.space!r}; correct model.space"
+        )
     if source.space != target.space:
         raise ConfigError(
             f"{where}: both sides must be embedded in one space, but {source.name} gives "

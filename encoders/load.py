@@ -45,7 +45,9 @@ _MODEL_FILES = [*_CONFIG_FILES, "*.safetensors"]
 _NEVER = ["onnx/*", "openvino/*"]
 
 
-def load_encoder(model: str | ModelRef, *, device: str = "auto", **options: Any) -> Encoder:
+def load_encoder(
+    model: str | ModelRef, *, device: str = "auto", threads: int | None = None, **options: Any
+) -> Encoder:
     """Load an encoder, ready to embed.
 
     Args:
@@ -53,6 +55,7 @@ def load_encoder(model: str | ModelRef, *, device: str = "auto", **options: Any)
             the model hub; or a :class:`ModelRef` with settings.
         device: ``auto`` takes a GPU if there is one. It decides no setting and is hashed nowhere;
             bytes are the same on one kind of hardware.
+        threads: of torch, or of BLAS; None: as the process has them.
         options: fields of :class:`ModelRef`, when ``model`` is a string.
 
     Raises:
@@ -73,8 +76,12 @@ def load_encoder(model: str | ModelRef, *, device: str = "auto", **options: Any)
     if kind == USE_MULTILINGUAL:
         from encoders.use_multilingual import UseMultilingual
 
-        return UseMultilingual()
+        return UseMultilingual(threads or 1)
     chosen = _device(device)
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
     if kind == WORDBAG:
         from encoders.wordbag import load_wordbag
 
@@ -180,7 +187,8 @@ def _refuse_idle_settings(ref: ModelRef, kind: str) -> None:
 
 def _is_hub_name(path: str) -> bool:
     """``org/name``, unless ``org`` is a folder here: then it is a path with a slip in it."""
-    return bool(_HUB_NAME.fullmatch(path)) and not Path(path.split("/")[0]).exists()
+    is_file = path.endswith((".npy", ".parquet"))
+    return bool(_HUB_NAME.fullmatch(path)) and not is_file and not Path(path.split("/")[0]).exists()
 
 
 def _unknown(path: str) -> str:

@@ -91,6 +91,7 @@ class PrecomputedEncoder:
             modalities=frozenset({"text", "speech"}),
             fingerprint=fingerprint,
             licence="unknown",
+            by_id=True,
         )
 
     @property

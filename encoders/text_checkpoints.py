@@ -80,7 +80,7 @@ def _loading(folder: Path) -> Iterator[None]:
     """Quiet libraries, and their many kinds of errors as one line."""
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity(logging.ERROR)
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()
     try:
         yield
     except MiningError:
@@ -98,7 +98,7 @@ def _loading(folder: Path) -> Iterator[None]:
         ) from error
     finally:
         transformers_logging.set_verbosity(verbosity)
-        transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+        transformers_logging.enable_progress_bar()
 
 
 def _load_checked(folder: Path, dtype: str, pooler: bool) -> Any:

@@ -75,7 +75,8 @@ class UseMultilingual:
         if not texts:
             return np.zeros((0, self.dim), dtype=np.float32)
         found = np.asarray(self._model.encode(list(texts)), dtype=np.float32)
-        return found / np.linalg.norm(found, axis=1, keepdims=True)
+        unit: NDArray[np.float32] = found / np.linalg.norm(found, axis=1, keepdims=True)
+        return unit
 
 
 def _checked_folder() -> Path:

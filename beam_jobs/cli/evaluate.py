@@ -39,16 +39,26 @@ def evaluate_command(
     from beam_jobs.evaluation import judge
     from beam_jobs.plan import Plan
     from mining.evaluate.render import render
+    from mining.io.filesystem import write_atomic
 
     plan = Plan(config, Progress(quiet=True))
     tables = []
     for name in _tasks(config, task):
         evaluation = judge(plan, name, retrieval=True)
+        if evaluation is None:
+            click.echo(f"task {name}: the gold holds none of its language pairs")
+            continue
         click.echo(f"task {name}\n{render(evaluation)}")
         figures = evaluation.to_table()
         tables.append(figures.append_column("task", pa.array([name] * len(figures))))
+    if not tables:
+        raise ConfigError(
+            "evaluate.gold: must hold some language pair of the tasks, but holds none"
+        )
     if table is not None:
-        pq.write_table(pa.concat_tables(tables), table)
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.concat_tables(tables), sink)
+        write_atomic(table, sink.getvalue().to_pybytes(), plan.run.storage)
 
 
 @click.command("calibrate")

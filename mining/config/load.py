@@ -58,6 +58,8 @@ def _override(root: Node, override: str, problems: list[str]) -> None:
         problems.append(f"--set {override}: must read key=value, such as mining.k=8")
         return
     here = root
+    if not isinstance(root.value, dict):
+        return  # said when the file is bound
     *parents, last = key.split(".")
     for name in parents:
         if not isinstance(here.value, dict):

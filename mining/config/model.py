@@ -75,6 +75,10 @@ class Corpus:
     model: ModelRef | None = None
 
     def __post_init__(self) -> None:
+        if not self.uris or not all(self.uris):
+            raise ValueError("uri must not be empty")
+        if self.langs == ():
+            raise ValueError("langs must name at least one language, or be left out")
         for code in (self.lang, *(self.langs or ())):
             if isinstance(code, str) and canonical_language(code) is None:
                 raise ValueError(f"{code!r} is not a language code (ISO 639-3, such as deu)")
@@ -108,13 +112,19 @@ class Task:
         source: name of a corpus, or several.
         target: name of a corpus, or several.
         langs: ``all``: every source with every other target language, in both orders;
-            ``all_unordered``: each pair once, in alphabetical order; a list such as ``[deu-eng]``;
-            or two lists.
+            ``all_unordered``: where one corpus stands on both sides, each pair once, in alphabetical
+            order; a list such as ``[deu-eng]``; or two lists.
     """
 
     source: str | tuple[str, ...]
     target: str | tuple[str, ...]
     langs: Literal["all", "all_unordered"] | tuple[str, ...] | LangPairs = "all_unordered"
+
+    def __post_init__(self) -> None:
+        if not self.sources or not self.targets:
+            raise ValueError("source and target must each name a corpus")
+        if self.langs == ():
+            raise ValueError("langs must name at least one language pair")
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -185,7 +195,8 @@ class Execution:
     Attributes:
         runner: Beam runner. DirectRunner is Beam's in-process runner.
         shards: work is dealt into this many Beam elements a phase; null: one per unit of work.
-        threads: threads of torch and FAISS in a process; null: one per core.
+        threads: threads of torch and FAISS in a process; null: one per core. Vectors of large models
+            may differ in the last bits between thread counts.
         tile_rows: rows a side of a k-NN tile; memory grows with it.
         backend: k-NN backend.
         device: ``auto`` takes a GPU if there is one.
@@ -197,8 +208,8 @@ class Execution:
     threads: int | None = setting(default=None, low=1)
     tile_rows: int = setting(default=65536, low=16)
     backend: str = "faiss-flat"
-    device: str = "auto"
-    storage: Mapping[str, Any] = setting(default={})
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    storage: Mapping[str, Mapping[str, Any]] = setting(default={})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,6 +233,10 @@ class Config:
     contamination: Contamination = field(default_factory=Contamination)
     evaluate: Evaluate | None = None
     execution: Execution = field(default_factory=Execution)
+
+    def __post_init__(self) -> None:
+        if not self.output:
+            raise ValueError("output must name a folder, but is empty")
 
     def model_of(self, corpus: str) -> ModelRef:
         """The encoder of a corpus."""

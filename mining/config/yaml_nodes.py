@@ -84,8 +84,14 @@ def parse_yaml(text: str, name: str, problems: list[str]) -> Node:
     return _convert(root, name, problems)
 
 
-def _convert(node: yaml.Node, name: str, problems: list[str]) -> Node:
+def _convert(
+    node: yaml.Node, name: str, problems: list[str], above: frozenset[int] = frozenset()
+) -> Node:
     where = f"{name}:{node.start_mark.line + 1}"
+    if id(node) in above:
+        problems.append(f"{where}: an alias must not stand inside what it names")
+        return Node(None, where)
+    above |= {id(node)}
     if isinstance(node, yaml.MappingNode) and node.tag == _MAP_TAG:
         mapping: dict[str, Node] = {}
         for key_node, value_node in node.value:
@@ -95,11 +101,11 @@ def _convert(node: yaml.Node, name: str, problems: list[str]) -> Node:
                 problems.append(
                     f"{name}:{line}: key {key!r} is repeated; first at {mapping[key].where}"
                 )
-            mapping[key] = _convert(value_node, name, problems)
+            mapping[key] = _convert(value_node, name, problems, above)
             mapping[key].where = f"{name}:{key_node.start_mark.line + 1}"
         return Node(mapping, where)
     if isinstance(node, yaml.SequenceNode) and node.tag == _SEQ_TAG:
-        return Node([_convert(item, name, problems) for item in node.value], where)
+        return Node([_convert(item, name, problems, above) for item in node.value], where)
     if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:str":
         return Node(node.value if node.style else scalar(node.value), where)
     problems.append(f"{where}: tag {node.tag!r} is not allowed; write a plain value")

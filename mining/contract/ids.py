@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,13 @@ def text_segment_id(lang: str, text: str) -> str:
 def pair_id(src_segment_id: str, tgt_segment_id: str) -> str:
     """Id of a mined pair: both segment ids, in order."""
     return content_id(src_segment_id, tgt_segment_id)
+
+
+def pair_ids(src_segment_ids: Iterable[str], tgt_segment_ids: Iterable[str]) -> Iterator[str]:
+    """``pair_id`` of many pairs, without a call for each."""
+    for src, tgt in zip(src_segment_ids, tgt_segment_ids, strict=True):
+        joined = f"{src}{_SEPARATOR}{tgt}"
+        yield hashlib.blake2b(joined.encode("utf-8"), digest_size=16).hexdigest()
 
 
 def partition_of(segment_id: str, partitions: int) -> int:

@@ -17,6 +17,7 @@ A sentence that is quoted inside a much longer one is not found.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
@@ -129,6 +130,20 @@ def load_guard(sets: Iterable[str], storage: Storage) -> Guard:
     """
     names = tuple(sets)
     return guard_of({name: _sketches_of(name, storage) for name in names})
+
+
+def digest_of_sets(sets: Iterable[str], storage: Storage) -> str:
+    """Hex digest of what the named sets and files hold now: a changed file is another guard.
+
+    Raises:
+        ConfigError: if an entry is neither.
+    """
+    digest = hashlib.sha256()
+    for name in sets:
+        sketches = _sketches_of(name, storage)
+        for values in (sketches.exact, sketches.kind, sketches.length, sketches.slots):
+            digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
 
 
 def guard_of(sketches: dict[str, Sketches]) -> Guard:

@@ -122,7 +122,12 @@ def read_manifest(folder: str, storage: Storage) -> Manifest:
             f"{folder}: must be a finished dataset, but has no {MANIFEST}; run the stage that makes it"
         )
     value = read_json(uri, storage)
-    return Manifest(**{**value, "parts": tuple(_part(part) for part in value["parts"])})
+    try:
+        return Manifest(**{**value, "parts": tuple(_part(part) for part in value["parts"])})
+    except (KeyError, TypeError):
+        raise DatasetError(
+            f"{uri}: must be a manifest of this version, but is not; remove {folder} and run again"
+        ) from None
 
 
 def has_manifest(folder: str, expected_hash: str, storage: Storage) -> bool:
@@ -146,13 +151,18 @@ def read_receipt(folder: str, unit: str, storage: Storage) -> Receipt | None:
         return None
     if value is None:
         return None
-    parts = {kind: tuple(_part(part) for part in some) for kind, some in value["parts"].items()}
-    return Receipt(**{**value, "parts": parts})
+    try:
+        parts = {kind: tuple(_part(part) for part in some) for kind, some in value["parts"].items()}
+        return Receipt(**{**value, "parts": parts})
+    except (AttributeError, KeyError, TypeError):
+        raise DatasetError(
+            f"{uri}: must be a receipt of this version, but is not; remove {folder} and run again"
+        ) from None
 
 
 def count_receipts(folder: str, storage: Storage) -> int:
     """How many units of a phase are done."""
-    return len(list_glob(f"{folder}/*.json", storage))
+    return len(list_glob(folder, storage))
 
 
 def sum_counters(receipts: Iterable[Receipt]) -> dict[str, int]:
@@ -166,8 +176,8 @@ def sum_counters(receipts: Iterable[Receipt]) -> dict[str, int]:
 def remove_strays(folder: str, keep: Iterable[str], storage: Storage) -> None:
     """Remove Parquet files that an earlier, different run left in a dataset's folder."""
     wanted = {f"{folder}/{path}" for path in keep}
-    for uri in list_glob(f"{folder}/**/*.parquet", storage):
-        if uri not in wanted:
+    for uri in list_glob(folder, storage):
+        if uri.endswith(".parquet") and uri not in wanted:
             remove(uri, storage)
 
 

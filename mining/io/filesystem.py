@@ -27,7 +27,7 @@ from typing import Any, BinaryIO, cast
 import fsspec
 import pyarrow as pa
 
-from mining.contract.errors import CapacityError, InputError
+from mining.contract.errors import CapacityError, ConfigError, InputError
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://+")
 _WILDCARD = re.compile(r"[*?\[]")
@@ -151,6 +151,10 @@ def _locate(uri: str, storage: Storage) -> _Place:
     except ValueError as error:
         raise InputError(
             f"{uri}: the scheme must be one of file, memory, s3, gs, but is {scheme!r}"
+        ) from error
+    except TypeError as error:
+        raise ConfigError(
+            f"execution.storage.{scheme}: must be options that the file system knows, but {error}"
         ) from error
     except ImportError as error:
         raise InputError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -83,6 +83,7 @@ def read_part(
     *,
     columns: Sequence[str] | None = None,
     lang: str | None = None,
+    keep: Callable[[pa.Table], pa.Table] | None = None,
 ) -> pa.Table:
     """Read one file of a dataset.
 
@@ -92,6 +93,8 @@ def read_part(
         storage: fsspec options.
         columns: only these.
         lang: only rows of this language.
+        keep: takes the wanted rows out of one row group at a time, so that what is not wanted is
+            never held together.
 
     Raises:
         DatasetError: if the file is gone or damaged.
@@ -109,9 +112,13 @@ def read_part(
                     g for g in groups
                     if file.metadata.row_group(g).column(column).statistics.min == lang
                 ]  # fmt: skip
+            if keep is not None:
+                kept = [keep(file.read_row_group(group, columns=columns)) for group in groups]
+                return pa.concat_tables([file.read_row_groups([], columns=columns), *kept])
             return file.read_row_groups(groups, columns=columns)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError) as error:
+        folder = uri.rpartition("/")[0]
         raise DatasetError(
-            f"{uri}: must be a Parquet file of this run, but is damaged ({error}); remove it and "
-            "run again"
+            f"{uri}: must be a Parquet file of this run, but is damaged ({error}); remove {folder} "
+            "and the folders of the same name below _state, and run again"
         ) from None

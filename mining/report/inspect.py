@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mining.contract.errors import InputError
+from mining.contract.uris import canonical_uri
 from mining.io.dataset import MANIFEST, Manifest, read_manifest
 from mining.io.filesystem import Storage, exists, list_glob
 from mining.io.parquet import read_part
@@ -27,12 +28,12 @@ def inspect(uri: str, storage: Storage, samples: int) -> str:
     Raises:
         InputError: if there is nothing to look at.
     """
-    folder = uri.rstrip("/")
+    folder = canonical_uri(uri)
     if exists(f"{folder}/{MANIFEST}", storage):
         return "\n".join(_dataset(folder, storage, samples))
     if folder.endswith(".parquet"):
         return "\n".join(_tables([folder], storage, samples))
-    parts = list_glob(f"{folder}/**/*.parquet", storage)
+    parts = [path for path in list_glob(folder, storage) if path.endswith(".parquet")]
     datasets = _datasets(folder, parts, storage)
     if datasets:
         return "\n".join(_overview(folder, datasets, storage))

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mining.contract.errors import InputError
-from mining.contract.ids import pair_id
+from mining.contract.ids import pair_ids
 from mining.contract.schemas import REJECT
 from mining.score.one_to_one import one_to_one
 from mining.score.settings import ScoreSettings
@@ -91,15 +91,15 @@ def _codes(ids: pa.ChunkedArray) -> NDArray[np.int64]:
 
 def _rejects(rows: pa.Table, reason: NDArray[np.int8]) -> pa.Table:
     ids = rows.select(["src_segment_id", "tgt_segment_id"])
-    pair_ids = (
-        pair_id(src, tgt)
+    names_of_pairs = (
+        name
         for batch in ids.to_batches(max_chunksize=_BATCH_ROWS)  # bounds the Python strings alive
-        for src, tgt in zip(*(column.to_pylist() for column in batch.columns), strict=True)
+        for name in pair_ids(*(column.to_pylist() for column in batch.columns))
     )
     names = pa.DictionaryArray.from_arrays(pa.array(reason), pa.array(_REASONS))
     return pa.table(
         [
-            pa.array(pair_ids, pa.string(), size=rows.num_rows),
+            pa.array(names_of_pairs, pa.string(), size=rows.num_rows),
             pa.repeat(pa.scalar(_STAGE, pa.string()), rows.num_rows),
             names.cast(pa.string()),
             pc.binary_join_element_wise(

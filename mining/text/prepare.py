@@ -194,7 +194,19 @@ def _table(
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def reject_duplicate_ids(row_ids: pa.Table) -> pa.Table:
+def rows_accounted(segmented: Segmented, refused: pa.Table) -> int:
+    """How many rows became a candidate or a reject: all that were read, or rows were lost.
+
+    Args:
+        segmented: what a batch of one file became.
+        refused: REJECT rows of the same batch that are not in it.
+    """
+    names = (*segmented.rejects["row_id"].to_pylist(), *refused["row_id"].to_pylist())
+    numbers = {int(name.rpartition("#")[2].partition(".")[0]) for name in names}
+    return len(numbers.union(segmented.candidates["row"].to_pylist()))
+
+
+def reject_duplicate_ids(row_ids: pa.Table, keys: Sequence[str] = ("doc_id", "lang")) -> pa.Table:
     """The rows whose id was taken, by an earlier row with another text.
 
     Ids are compared within a language: the two sides of a parallel corpus may share theirs. The
@@ -203,12 +215,13 @@ def reject_duplicate_ids(row_ids: pa.Table) -> pa.Table:
 
     Args:
         row_ids: schema :data:`ROW_ID`; all rows of an id, so a whole corpus or a partition of it by
-            hash of (doc_id, lang).
+            hash of ``keys``.
+        keys: columns within which an id is unique. By default a language: the two sides of a
+            parallel corpus may share theirs.
 
     Returns:
         Columns source_uri and row, sorted.
     """
-    keys = ("doc_id", "lang")
     order = [(name, "ascending") for name in (*keys, "source_uri", "row")]
     table = row_ids.sort_by(order).combine_chunks()
     starts = _starts(table, keys)

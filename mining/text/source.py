@@ -128,6 +128,10 @@ def list_files(source: TextSource, storage: Storage) -> list[TextFile]:
         if LANG in source.uri and match is None:
             continue  # the same {lang} twice, with two values
         files.append(TextFile(uri=uri, format=_format_of(uri, source), lang=lang))
+    if not files:
+        raise InputError(
+            f"{source.uri}: must name at least one file, but names none; check the path"
+        )
     return files
 
 

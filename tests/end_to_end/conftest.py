@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from beam_jobs.cli import main
+from beam_jobs.stage import Stage, do_unit
 
 LANGS = ("deu", "eng", "fra")
 MEANINGS, DISTRACTORS, DIM = 40, 20, 24
@@ -119,3 +120,20 @@ def mining(
         return Outcome(code, captured.out, captured.err)
 
     return call
+
+
+@pytest.fixture
+def no_beam(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do the units in a plain loop: hundreds of runs are made here."""
+
+    def run_stages(stages: Sequence[Stage], beam_args: object, progress: object) -> None:
+        for stage in stages:
+            stage.begin()
+        for phase in stages[0].phases:
+            for stage in stages:
+                for unit in stage.units(phase):
+                    do_unit(stage, phase, unit)
+        for stage in stages:
+            stage.finish()
+
+    monkeypatch.setattr("beam_jobs.run.run_stages", run_stages)

@@ -1,4 +1,4 @@
-"""A user's mistake is one clear line with its exit code, never a traceback; a row's fault is a reject."""
+"""A user's mistake is one clear line and an exit code, no traceback; a row's fault is a reject."""
 
 from __future__ import annotations
 

@@ -8,12 +8,11 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from beam_jobs.stage import Stage, do_unit
 from tests.end_to_end.conftest import Outcome, World
 from tests.end_to_end.test_run import command
 
@@ -37,23 +36,6 @@ class Disk:
         self._replace(source, target)  # type: ignore[call-overload]
         if number == self.fail_at:
             raise OSError(errno.ENOSPC, "No space left on device")
-
-
-@pytest.fixture
-def no_beam(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do the units in a plain loop: hundreds of runs are made here."""
-
-    def run_stages(stages: Sequence[Stage], beam_args: object, progress: object) -> None:
-        for stage in stages:
-            stage.begin()
-        for phase in stages[0].phases:
-            for stage in stages:
-                for unit in stage.units(phase):
-                    do_unit(stage, phase, unit)
-        for stage in stages:
-            stage.finish()
-
-    monkeypatch.setattr("beam_jobs.run.run_stages", run_stages)
 
 
 @pytest.mark.usefixtures("no_beam")

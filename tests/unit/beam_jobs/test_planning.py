@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_jobs.failure import UnitFailedError, unwrap
-from beam_jobs.knn import blocks_of
 from beam_jobs.pipeline import build_options, deal
 from beam_jobs.stage import Unit
 from beam_jobs.tasks import language_pairs
@@ -54,17 +53,6 @@ def test_languages_that_are_not_there_are_named() -> None:
     )  # fmt: skip
     lists = Task(source="a", target="a", langs=LangPairs(source=("deu",), target=("eng",)))
     assert language_pairs(lists, pool, pool)[0] == (("deu", "eng"),)
-
-
-@given(st.lists(st.integers(0, 9), max_size=20), st.integers(1, 30))
-def test_blocks_hold_every_partition_once_and_stay_small(rows: list[int], size: int) -> None:
-    pool = [manifest("a", *({"deu": n} if n else {} for n in rows))]
-    blocks = blocks_of(pool, "deu", size)
-    assert [p for block in blocks for p in block] == [
-        f"part-{i:05d}.parquet" for i, n in enumerate(rows) if n
-    ]
-    counts = [sum(rows[int(p[5:10])] for p in block) for block in blocks]
-    assert all(n <= size or len(b) == 1 for n, b in zip(counts, blocks, strict=True))
 
 
 @given(st.integers(0, 40), st.integers(1, 50))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def test_no_8_gram_of_the_sample_is_in_the_training_text() -> None:
             if len(line) < 2 * N:
                 continue
             found = words(line)
-            if len(found) >= N and not starts.isdisjoint(zip(found, found[1:], strict=False)):
+            if len(found) >= N and not starts.isdisjoint(pairwise(found)):
                 shared = sample.intersection(ngrams(line))
                 assert not shared, (path.stem, shared)
     assert read > 100_000  # the training text was really read

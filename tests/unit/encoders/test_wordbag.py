@@ -144,7 +144,7 @@ def test_auto_classes_know_it(tiny):
 
 def test_a_vector_does_not_depend_on_its_neighbours(tiny):
     encoder = load_wordbag(tiny)
-    many = [f"{text} {number}" for number in range(100) for text in TEXTS]
+    many = [f"{text} {number}" for number in range(20) for text in TEXTS]
     together = encoder.embed(batch(many)).vectors
     alone = np.concatenate([encoder.embed(batch([text])).vectors for text in many])
     assert np.array_equal(together, alone)
@@ -162,7 +162,7 @@ def test_blocks_equal_one_piece(tiny):
 
 
 def test_texts_without_known_features_are_problems(tiny):
-    embedded = load_wordbag(tiny).embed(batch(["", "...", None, TEXTS[0], "ქართული"]))
+    embedded = load_wordbag(tiny).embed(batch(["", "...", None, TEXTS[0], "zzqq"]))
     assert set(embedded.problems) == {0, 1, 2, 4}
     assert np.isfinite(embedded.vectors).all()
     assert load_wordbag(tiny).embed(batch([])).vectors.shape == (0, 6)

@@ -104,6 +104,12 @@ def test_no_object_is_built_from_a_tag(tmp_path: Path) -> None:
     assert "is not allowed" in message
 
 
+def test_aliases_are_values_and_may_not_hold_themselves(tmp_path: Path) -> None:
+    shared = GOOD.replace("tt: {", "tt: &one {") + "  uu: *one\n"
+    assert set(load_config(write(tmp_path, shared)).tasks) == {"tt", "uu"}
+    assert "inside what it names" in fault(tmp_path, GOOD + "model: &a {path: *a}\n")
+
+
 def test_broken_yaml_names_the_line(tmp_path: Path) -> None:
     assert "run.yaml:3: not valid YAML" in fault(tmp_path, "schema: 1\noutput: x\n\t- y\n")
 

@@ -1,0 +1,1 @@
+"""Files and datasets: fsspec, one Parquet writer, manifests, receipts, spills."""
