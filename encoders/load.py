@@ -124,9 +124,10 @@ def calibration_of(model: str | ModelRef) -> str | None:
         CheckpointError: there is no such model.
     """
     kind, path = _resolve(_ref(model, {}), _CONFIG_FILES)
-    if kind == USE_MULTILINGUAL:
-        path = Path(str(importlib.resources.files("encoders"))) / "use_multilingual"
     file = path / "calibration.json"
+    if kind == USE_MULTILINGUAL:
+        package = Path(str(importlib.resources.files("encoders")))
+        file = package / "use_multilingual.calibration.json"
     return str(file) if file.is_file() else None
 
 

@@ -1,11 +1,13 @@
-"""Build the sample corpus from ``meanings.tsv`` and ``distractors.tsv``.
+"""Build a small corpus from its ``meanings.tsv`` and ``distractors.tsv``.
 
 Run from anywhere::
 
-    python examples/sample/build.py            # write the derived files
+    python examples/sample/build.py            # write the sample's derived files
     python examples/sample/build.py --check    # exit 1 if they are out of date
+    python examples/sample/build.py FOLDER     # the same for another corpus folder
 
-Derived files, all next to this script:
+The languages are those in the header of ``meanings.tsv``. Derived files, all in the
+corpus folder:
 
 * ``text/<lang>.tsv`` (``id``, ``lang``, ``text``): gold sentences, distractors and a
   few exact duplicate rows of one language, in an order fixed by a hash. The ids are
@@ -16,6 +18,7 @@ Derived files, all next to this script:
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
@@ -25,7 +28,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 HERE = Path(__file__).resolve().parent
-LANGS: tuple[str, ...] = ("eng", "deu", "fra", "spa", "ita", "nld", "cat", "cym", "est", "tur")
 DUPLICATES_PER_LANG = 3
 
 _GOLD_COLUMNS: dict[str, pa.DataType] = {
@@ -40,16 +42,36 @@ _GOLD_COLUMNS: dict[str, pa.DataType] = {
 GOLD_SCHEMA = pa.schema(_GOLD_COLUMNS)
 
 
-def read_tsv(path: Path, header: Sequence[str]) -> list[list[str]]:
-    """Return the data rows of a tab-separated file, refusing any other header or width."""
+def read_tsv(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Return the header and the data rows of a tab-separated file without empty cells."""
     lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    rows = [line.split("\t") for line in lines]
-    if rows[0] != list(header):
-        raise ValueError(f"{path.name}: expected the header {list(header)}, found {rows[0]}")
-    for number, row in enumerate(rows[1:], start=2):
+    header, *rows = [line.split("\t") for line in lines]
+    for number, row in enumerate(rows, start=2):
         if len(row) != len(header) or not all(cell.strip() for cell in row):
             raise ValueError(f"{path.name}:{number}: expected {len(header)} non-empty cells")
-    return rows[1:]
+    return header, rows
+
+
+def read_meanings(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Return the languages named in the header and the rows of ``meanings.tsv``."""
+    (first, *langs), rows = read_tsv(path)
+    if first != "meaning_id" or not langs or len(set(langs)) != len(langs):
+        raise ValueError(f"{path.name}: expected the header 'meaning_id' and distinct languages")
+    for lang in langs:
+        if re.fullmatch("[a-z]{3}", lang) is None:
+            raise ValueError(f"{path.name}: not an ISO 639-3 code: {lang!r}")
+    return langs, rows
+
+
+def read_distractors(path: Path, langs: Sequence[str]) -> list[list[str]]:
+    """Return the rows of ``distractors.tsv``, refusing languages without meanings."""
+    header, rows = read_tsv(path)
+    if header != ["lang", "text"]:
+        raise ValueError(f"{path.name}: expected the header ['lang', 'text'], found {header}")
+    unknown = sorted({lang for lang, _ in rows} - set(langs))
+    if unknown:
+        raise ValueError(f"{path.name}: unknown languages {unknown}")
+    return rows
 
 
 def digest(*parts: str) -> bytes:
@@ -71,7 +93,7 @@ def render_lang(lang: str, sentences: Iterable[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def gold_table(meanings: Iterable[Sequence[str]]) -> pa.Table:
+def gold_table(langs: Sequence[str], meanings: Iterable[Sequence[str]]) -> pa.Table:
     """Return one row per meaning and language, in the order of ``meanings.tsv``."""
     rows = [
         {
@@ -84,24 +106,21 @@ def gold_table(meanings: Iterable[Sequence[str]]) -> pa.Table:
             "end_s": None,
         }
         for meaning_id, *texts in meanings
-        for lang, text in zip(LANGS, texts, strict=True)
+        for lang, text in zip(langs, texts, strict=True)
     ]
     return pa.Table.from_pylist(rows, schema=GOLD_SCHEMA)
 
 
 def build(root: Path) -> tuple[dict[Path, str], pa.Table]:
     """Return the derived text files by path and the gold table, writing nothing."""
-    meanings = read_tsv(root / "meanings.tsv", ("meaning_id", *LANGS))
-    distractors = read_tsv(root / "distractors.tsv", ("lang", "text"))
-    unknown = sorted({lang for lang, _ in distractors} - set(LANGS))
-    if unknown:
-        raise ValueError(f"distractors.tsv: unknown languages {unknown}")
+    langs, meanings = read_meanings(root / "meanings.tsv")
+    distractors = read_distractors(root / "distractors.tsv", langs)
     files: dict[Path, str] = {}
-    for column, lang in enumerate(LANGS, start=1):
+    for column, lang in enumerate(langs, start=1):
         sentences = [row[column] for row in meanings]
         sentences += [text for row_lang, text in distractors if row_lang == lang]
         files[root / "text" / f"{lang}.tsv"] = render_lang(lang, sentences)
-    return files, gold_table(meanings)
+    return files, gold_table(langs, meanings)
 
 
 def stale(root: Path) -> list[str]:
@@ -137,17 +156,20 @@ def write(root: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    parser = argparse.ArgumentParser(description="Build the sample corpus.")
+    parser = argparse.ArgumentParser(description="Build a small corpus.")
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=HERE, help="corpus folder (default: the sample)"
+    )
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit 1 if a derived file differs"
     )
     args = parser.parse_args(argv)
     if args.check:
-        differing = stale(HERE)
+        differing = stale(args.folder)
         for name in differing:
             print(f"out of date: {name}", file=sys.stderr)
         return 1 if differing else 0
-    write(HERE)
+    write(args.folder)
     return 0
 
 

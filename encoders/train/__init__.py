@@ -1,0 +1,1 @@
+"""Training of the encoders that this project ships or adapts."""

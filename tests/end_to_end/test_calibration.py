@@ -1,0 +1,68 @@
+"""What calibration promises holds on the half of the sample that it did not see."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from tests.end_to_end.conftest import Outcome
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "examples" / "sample"
+LANGS = ("cat", "deu", "eng", "est", "ita", "spa")
+ROW = re.compile(
+    r"^tt +(\S+) +(\S+|best F1) +\d\.\d+ +(\d\.\d+) \[(\d\.\d+),(\d\.\d+)\] +\d\.\d+ +(\d\.\d+)$"
+)
+
+Cli = Callable[..., Outcome]
+
+
+def sample_with(folder: Path, distractors: int) -> Path:
+    """The sample in some languages, with so many distractors a language."""
+    rows = []
+    gold = pq.read_table(SAMPLE / "gold.parquet").to_pylist()
+    rows += [(row["lang"], row["text"]) for row in gold if row["lang"] in LANGS]
+    with open(SAMPLE / "distractors.tsv", encoding="utf-8", newline="") as file:
+        others = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))[1:]
+    for lang in LANGS:
+        rows += [(lang, text) for code, text in others if code == lang][:distractors]
+    lines = ["lang\ttext", *("\t".join(row) for row in rows)]
+    (folder / "texts.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    config = {
+        "schema": 1,
+        "output": str(folder / "out"),
+        "model": {"path": "builtin"},
+        "corpora": {"texts": {"uri": str(folder / "texts.tsv"), "lang": {"column": "lang"}}},
+        "tasks": {"tt": {"source": "texts", "target": "texts"}},
+        "mining": {"threshold": "none"},
+        "evaluate": {"gold": str(SAMPLE / "gold.parquet")},
+    }
+    (folder / "run.yaml").write_text(yaml.safe_dump(config))
+    return folder / "run.yaml"
+
+
+@pytest.mark.usefixtures("no_beam")
+@pytest.mark.parametrize("distractors", [50, 100], ids=["distractors", "doubled distractors"])
+def test_intervals_cover_the_precision_of_the_other_half(
+    tmp_path: Path, mining: Cli, distractors: int
+) -> None:
+    config = sample_with(tmp_path, distractors)
+    done = mining("run", "--config", config)
+    assert done.code == 0, done.err
+    done = mining("calibrate", "--config", config)
+    assert done.code == 0, done.err
+    found = [match for line in done.out.splitlines() if (match := ROW.match(line))]
+    covered = {
+        (pair, target): float(low) <= float(judged) <= float(high)
+        for pair, target, _, low, high, judged in (match.groups() for match in found)
+    }
+    assert len(covered) > 40
+    assert [covered["*-*", target] for target in ("0.80", "0.90", "0.95")] == [True] * 3
+    # intervals of 95 %: of these, which share their meanings, one in ten may miss
+    assert sum(covered.values()) >= 0.9 * len(covered)
