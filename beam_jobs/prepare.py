@@ -6,7 +6,6 @@ rows whose own id was taken; phase ``collapse`` gathers each partition and colla
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,19 +15,17 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from beam_jobs.stage import Run, Stage, Unit, reason_counters
-from mining.config.model import Corpus, LangFrom
+from mining.config.model import Corpus
 from mining.contract.errors import ConfigError
 from mining.contract.ids import content_id, partitions_of
-from mining.contract.languages import canonical_language
 from mining.contract.schemas import OCCURRENCE, REJECT, SEGMENT
-from mining.contract.uris import canonical_uri
 from mining.filter import Guard, digest_of_sets, load_guard, refuse_benchmarks
 from mining.io.dataset import Receipt, has_manifest, remove_tree
 from mining.io.filesystem import version
 from mining.io.parquet import Part, write_part
 from mining.io.spill import read_spill, write_spill
+from mining.text.corpus import base_of, settings_of, sources_of
 from mining.text.prepare import (
-    PrepareSettings,
     Segmented,
     collapse,
     reject_duplicate_ids,
@@ -36,7 +33,7 @@ from mining.text.prepare import (
     segment_batch,
 )
 from mining.text.readers import read_batches
-from mining.text.source import LANG, TextFile, TextSource, list_files
+from mining.text.source import TextFile, TextSource, list_files
 
 _SPILL_BYTES = 256 << 20  # of candidates held before they are written
 
@@ -67,7 +64,7 @@ class Prepare(Stage):
             InputError: if there is none.
             ConfigError: if a file is named twice, or is one that this run writes.
         """
-        sources = tuple(text_source(corpus, uri) for uri in corpus.uris)
+        sources = sources_of(corpus)
         files = [
             (index, file, version(file.uri, run.storage))
             for index, source in enumerate(sources)
@@ -91,17 +88,6 @@ class Prepare(Stage):
     @property
     def _corpus(self) -> Corpus:
         return self.run.config.corpora[self.subject]
-
-    @property
-    def _settings(self) -> PrepareSettings:
-        langs = self._corpus.langs
-        return PrepareSettings(
-            corpus=self.subject,
-            segment=self._corpus.segment,
-            min_chars=self._corpus.min_chars,
-            max_chars=self._corpus.max_chars,
-            langs=frozenset(canonical_language(c) or c for c in langs) if langs else None,
-        )
 
     @cached_property
     def hash(self) -> str:
@@ -197,13 +183,9 @@ class Prepare(Stage):
 
     def _segmented(self, index: int, file: TextFile) -> Iterator[tuple[Segmented, pa.Table, int]]:
         """Batches of a file: candidates, what else was refused, and how many records there were."""
-        # relative, so that results do not depend on where a corpus lies; common to all addresses, so
-        # that two files never look like one
-        bases = [source.base for source in self.sources]
-        base = os.path.commonprefix(bases)  # noqa: RUF071, since it is cut at a slash next
-        base = base[: base.rfind("/") + 1]
+        base, settings = base_of(self.sources), settings_of(self.subject, self._corpus)
         for batch in read_batches(file, self.sources[index], self.run.storage):
-            segmented = segment_batch(batch.rows, file.uri.removeprefix(base), self._settings)
+            segmented = segment_batch(batch.rows, file.uri.removeprefix(base), settings)
             clean, overlapping = refuse_benchmarks(segmented.candidates, self._guard)
             unread = pa.Table.from_batches([batch.rejects])
             names = [name.removeprefix(base) for name in unread["row_id"].to_pylist()]
@@ -303,20 +285,3 @@ class Prepare(Stage):
             ),
         )
         remove_tree(f"{self.home}/spill", self.run.storage)
-
-
-def text_source(corpus: Corpus, uri: str) -> TextSource:
-    """A corpus' settings for one of its addresses."""
-    lang = corpus.lang
-    uri = canonical_uri(uri)
-    if isinstance(lang, LangFrom) and lang.path is not None:
-        uri = uri.replace(f"{{{lang.path}}}", LANG)
-    return TextSource(
-        uri=uri,
-        format=corpus.format,
-        header=corpus.header,
-        text=corpus.columns.text,
-        id=corpus.columns.id,
-        lang=lang if isinstance(lang, str) else None,
-        lang_column=lang.column if isinstance(lang, LangFrom) else None,
-    )
