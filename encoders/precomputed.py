@@ -304,4 +304,5 @@ class _Lookup:
 
 def _hashes(ids: pa.Array[Any]) -> NDArray[np.uint64]:
     objects = ids.fill_null("").to_numpy(zero_copy_only=False)
-    return pd.util.hash_array(objects, categorize=False)
+    hashes: NDArray[np.uint64] = pd.util.hash_array(objects, categorize=False)
+    return hashes
