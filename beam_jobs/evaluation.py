@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,7 +20,8 @@ from mining.evaluate.calibration import Conditions
 from mining.evaluate.gold import PairGold, PairKey, pair_gold, read_gold
 from mining.evaluate.judge import Evaluation, JudgeSettings, Side, Trial, evaluate
 from mining.evaluate.thresholds import Calibration, Sample, calibrate
-from mining.io.dataset import Manifest, read_manifest
+from mining.io.dataset import MANIFEST, Manifest, read_manifest
+from mining.io.filesystem import exists
 from mining.io.parquet import read_part
 from mining.io.pools import read_pool
 from mining.score import score_candidates, select
@@ -42,10 +44,24 @@ def judge(plan: Plan, task: str, retrieval: bool) -> Evaluation | None:
     """
     stage = _pairs_stage(plan, task)
     if not stage.is_done():
-        raise DatasetError(f"pairs of {task}: must be mined first; run mining pairs")
+        others = exists(f"{stage.folder}/{MANIFEST}", plan.run.storage)
+        raise DatasetError(
+            f"{stage.folder}: holds pairs of other settings; repeat the --set of that run, or run "
+            "mining pairs with these"
+            if others
+            else f"pairs of {task}: must be mined first; run mining pairs"
+        )
     manifest = read_manifest(stage.folder, plan.run.storage)
     trials = []
     for key, gold in _golds(plan, stage):
+        source = _side(plan, stage.sources, key.src_lang, retrieval)
+        target = _side(plan, stage.targets, key.tgt_lang, retrieval)
+        absent = len(gold.meanings) - _findable(gold, source, target)
+        if absent:
+            plan.progress.warn(
+                f"{key.name}: {absent} of {len(gold.meanings)} gold meanings are not in the corpora on "
+                "both sides; they count as missed"
+            )
         parts = [p.path for p in manifest.parts if p.path.startswith(f"{key.name}/")]
         tables = [read_part(f"{stage.folder}/{p}", PAIR, plan.run.storage) for p in parts]
         trials.append(
@@ -53,8 +69,8 @@ def judge(plan: Plan, task: str, retrieval: bool) -> Evaluation | None:
                 key=key,
                 gold=gold,
                 pairs=pa.concat_tables(tables),
-                source=_side(plan, stage.sources, key.src_lang, retrieval),
-                target=_side(plan, stage.targets, key.tgt_lang, retrieval),
+                source=source,
+                target=target,
             )
         )
     if not trials:
@@ -109,6 +125,12 @@ def _golds(plan: Plan, stage: Pairs) -> Iterator[tuple[PairKey, PairGold]]:
         gold = pair_gold(table, key)
         if gold.meanings:
             yield key, gold
+
+
+def _findable(gold: PairGold, source: Side, target: Side) -> int:
+    """Meanings that have a segment on both sides."""
+    found = np.intersect1d(gold.of_sources(source.ids), gold.of_targets(target.ids))
+    return int(np.count_nonzero(found >= 0))
 
 
 def _side(plan: Plan, manifests: Sequence[Manifest], lang: str, vectors: bool) -> Side:

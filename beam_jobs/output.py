@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from beam_jobs.stage import Run
-from mining.config import resolved_yaml
+from mining.config import Config, resolved_yaml
 from mining.contract.errors import ConfigError, DatasetError
 from mining.contract.uris import canonical_uri
 from mining.io.filesystem import Storage, exists, list_glob, read_bytes, write_atomic
@@ -16,18 +16,22 @@ _RESOLVED = "config.resolved.yaml"
 _FIXED = {"corpora": ("uri", "lang", "modality"), "tasks": ("source", "target")}
 
 
-def claim_output(run: Run) -> None:
+def claim_output(run: Run, resolved: Config) -> None:
     """Write ``config.resolved.yaml``, unless the folder belongs to something else.
 
     Model, thresholds and everything else may change between runs: stages keep their results apart by
     hash. Corpora and tasks may be added; once there are pairs they may not be redefined, since pairs of
     both would lie side by side.
 
+    Args:
+        run: whose folder.
+        resolved: its config with everything filled in.
+
     Raises:
         ConfigError: if the folder holds other things, or the results of another config.
     """
     uri, storage = f"{run.output}/{_RESOLVED}", run.storage
-    text = resolved_yaml(run.config)
+    text = resolved_yaml(resolved)
     if exists(uri, storage):
         before = _read(uri, storage)
         mined = any(

@@ -68,21 +68,27 @@ def run_stages(stages: Sequence[Stage], beam_args: Sequence[str], progress: Prog
     for stage in stages:
         stage.begin()
     runner, options = build_options(execution.runner, beam_args)
-    pipeline = beam.Pipeline(runner=runner, options=options)
-    build(pipeline, stages, execution.shards)
     with progress.watching(stages):
         try:
+            pipeline = beam.Pipeline(runner=runner, options=options)
+            build(pipeline, stages, execution.shards)
             pipeline.run().wait_until_finish()
-        except MiningError:
-            raise
-        # a runner may raise anything; what it carries is looked at, and the rest goes on
+        # a runner may raise anything: what it carries is looked at
         except Exception as error:
-            mended = unwrap(error)
-            if mended is None:
-                raise
-            raise mended from None
+            carried = unwrap(error)
+            if carried is None and execution.runner == _LOCAL:
+                raise  # a fault of this program
+            if carried is None:
+                carried = ConfigError(f"runner {execution.runner}: {_gist(error)}")
+            raise carried from None
     for stage in stages:
         stage.finish()
+
+
+def _gist(error: Exception) -> str:
+    """What a runner that cannot start has to say, in one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{' '.join(lines)[:500]}; its options go after --" if lines else type(error).__name__
 
 
 def build(pipeline: beam.Pipeline, stages: Sequence[Stage], shards: int | None) -> None:

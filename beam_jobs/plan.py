@@ -13,7 +13,7 @@ from beam_jobs.progress import Progress
 from beam_jobs.stage import Run
 from beam_jobs.tasks import language_pairs
 from beam_jobs.thresholds import calibration, resolve_thresholds, score_settings
-from encoders import EncoderCard, describe_encoder, require_same_space
+from encoders import EncoderCard, describe_encoder, require_device, require_same_space
 from mining.config import Config
 from mining.contract.errors import ConfigError, DatasetError, InputError
 from mining.contract.schemas import SPEECH
@@ -28,7 +28,7 @@ class Plan:
 
     def __init__(self, config: Config, progress: Progress) -> None:
         self.run = Run(config=config)
-        self._progress = progress
+        self.progress = progress
 
     @cached_property
     def corpora(self) -> tuple[str, ...]:
@@ -53,6 +53,8 @@ class Plan:
         settings = score_settings(config.mining)
         for task in config.tasks.values():
             calibration(config.mining, settings, config.model_of(task.sources[0]), self.run.storage)
+        if config.execution.device == "cuda":
+            require_device("cuda")
         if config.evaluate is not None:
             read_gold(config.evaluate.gold, self.run.storage)
 
@@ -118,11 +120,20 @@ class Plan:
         return manifest
 
     def embed(self) -> list[Embed]:
-        """One stage a corpus."""
-        return [
-            Embed(run=self.run, subject=name, segments=self.segments(name), card=self.cards[name])
-            for name in self.corpora
-        ]
+        """One stage a corpus. Warns of languages that an encoder was not made for."""
+        stages = []
+        for name in self.corpora:
+            segments, card = self.segments(name), self.cards[name]
+            foreign = [
+                lang for lang in segments.langs if card.languages and lang not in card.languages
+            ]
+            if foreign:
+                self.progress.warn(
+                    f"corpora.{name}: {card.name} was not made for {', '.join(foreign)} (but for "
+                    f"{', '.join(card.languages)}): its vectors there mean little"
+                )
+            stages.append(Embed(run=self.run, subject=name, segments=segments, card=card))
+        return stages
 
     def embeddings(self) -> dict[str, Dataset]:
         """The corpora's embeddings.
@@ -156,7 +167,7 @@ class Plan:
             manifests = [[side.manifest for side in sides] for sides in (sources, targets)]
             pairs, left_out = language_pairs(task, *manifests)
             for reason in left_out:
-                self._progress.warn(f"tasks.{name}: left out {reason}")
+                self.progress.warn(f"tasks.{name}: left out {reason}")
             if not pairs:
                 langs = [
                     ", ".join(sorted({la for m in side for la in m.langs})) for side in manifests
@@ -192,7 +203,7 @@ class Plan:
                 config.mining, settings, knn, config.model_of(task.sources[0]), self.run.storage
             )
             for warning in warnings:
-                self._progress.warn(f"tasks.{knn.subject}: {warning}")
+                self.progress.warn(f"tasks.{knn.subject}: {warning}")
             stages.append(
                 Pairs(
                     run=self.run,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from beam_jobs.output import claim_output
 from beam_jobs.pipeline import build_options, run_stages
 from beam_jobs.plan import Plan
 from beam_jobs.progress import Progress
 from beam_jobs.stage import Stage
+from beam_jobs.thresholds import effective
 
 STAGES = ("prepare", "embed", "knn", "pairs")
 
@@ -25,7 +27,8 @@ def run(plan: Plan, stages: Sequence[str], beam_args: Sequence[str], progress: P
     # what is wrong is said before any work, and before the folder is claimed
     plan.check()
     build_options(plan.run.config.execution.runner, beam_args)
-    claim_output(plan.run)
+    config = plan.run.config
+    claim_output(plan.run, replace(config, mining=effective(config.mining)))
     planned: dict[str, Callable[[], Sequence[Stage]]]
     planned = {"prepare": plan.prepare, "embed": plan.embed, "knn": plan.knn, "pairs": plan.pairs}
     worked = False

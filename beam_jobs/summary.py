@@ -10,7 +10,6 @@ from mining.evaluate.judge import Figure, Judged
 from mining.io.dataset import read_manifest
 
 _METRICS = ("precision", "recall", "f1")
-_HEADER = f"{'task':<8} {'languages':<16} {'pairs':>8} {'threshold':>10}"
 
 
 def summarise(plan: Plan) -> str:
@@ -19,32 +18,48 @@ def summarise(plan: Plan) -> str:
 
 
 def _lines(plan: Plan) -> Iterator[str]:
-    gold = plan.run.config.evaluate is not None
-    yield _HEADER + ("      P  [95 %]        R  [95 %]       F1  [95 %]" if gold else "")
-    for task in plan.run.config.tasks:
+    config = plan.run.config
+    for corpus in plan.corpora:
+        yield f"{corpus}: {_read(plan.segments(corpus).counters)}"
+    gold = config.evaluate is not None
+    width = max(len("task"), *map(len, config.tasks))
+    yield f"{'task':<{width}} {'languages':<16} {'pairs':>8} {'threshold':>10}" + (
+        "      P  [95 %]        R  [95 %]       F1  [95 %]" if gold else ""
+    )
+    for task in config.tasks:
         manifest = read_manifest(plan.run.dataset("pairs", task), plan.run.storage)
         evaluation = judge(plan, task, retrieval=False) if gold else None
-        if gold and evaluation is None:
-            yield f"{task:<8} (the gold holds none of its language pairs)"
         judged: dict[str, Judged] = {}
         if evaluation is not None:
             judged = {one.key.name: one for one in evaluation.pairs}
         for pair, threshold in manifest.attributes["thresholds"].items():
             shown = "none" if threshold is None else f"{threshold:.3f}"
-            line = f"{task:<8} {pair:<16} {manifest.counters[f'kept.{pair}']:>8} {shown:>10}"
+            line = f"{task:<{width}} {pair:<16} {manifest.counters[f'kept.{pair}']:>8} {shown:>10}"
             yield line + (_figures(judged[pair].figures) if pair in judged else "")
         if evaluation is not None:
-            yield f"{task:<8} {'macro':<16} {'':>8} {'':>10}" + _figures(evaluation.macro)
-            yield _controls(task, evaluation.macro)
+            yield f"{task:<{width}} {'macro':<16} {'':>8} {'':>10}" + _figures(evaluation.macro)
+            f1 = evaluation.macro["f1"]
+            yield (
+                f"{task:<{width}} macro F1 by length alone {f1.length_only:.2f}, at random "
+                f"{f1.random:.2f}"
+            )
+        elif gold:
+            yield f"{task:<{width}} (the gold holds none of its language pairs)"
     yield f"pairs are in {plan.run.dataset('pairs')}"
+
+
+def _read(counters: Mapping[str, int]) -> str:
+    """``183 rows, 380 segments, rejected: bad_json 1``."""
+    rejected = [
+        f"{name.removeprefix('rejected.')} {count}"
+        for name, count in counters.items()
+        if name.startswith("rejected.")
+    ]
+    read = f"{counters.get('rows_in', 0)} rows, {counters.get('segments', 0)} segments"
+    return f"{read}, rejected: {', '.join(rejected) or 'none'}"
 
 
 def _figures(figures: Mapping[str, Figure]) -> str:
     return "".join(
         f"   {figures[m].value:.2f} [{figures[m].low:.2f},{figures[m].high:.2f}]" for m in _METRICS
     )
-
-
-def _controls(task: str, macro: Mapping[str, Figure]) -> str:
-    f1 = macro["f1"]
-    return f"{task:<8} macro F1 by length alone {f1.length_only:.2f}, at random {f1.random:.2f}"

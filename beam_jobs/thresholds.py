@@ -6,6 +6,7 @@ calibration; without any of them the run stops and says what to set.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from beam_jobs.knn import Knn
@@ -51,7 +52,27 @@ def calibration(
             f"mining.threshold: must be set, since {model.path} brings no calibration; give a number "
             "or 'none', or run mining calibrate and name its file in mining.calibration"
         )
-    return read_calibration(uri, storage)
+    entries = read_calibration(uri, storage)
+    targets = {entry.target for entry in entries}
+    if mining.target_precision not in targets:
+        there = ", ".join(f"{target:g}" for target in sorted(t for t in targets if t is not None))
+        raise ConfigError(
+            f"mining.target_precision: must be one that {uri} holds ({there}), but is "
+            f"{mining.target_precision}; run mining calibrate --precision {mining.target_precision}"
+        )
+    return entries
+
+
+def effective(mining: Mining) -> Mining:
+    """The settings with those of the preset, or the defaults, filled in."""
+    settings = score_settings(mining)
+    return replace(
+        mining,
+        k=settings.k,
+        margin=settings.margin,
+        select=settings.select,
+        score_max=settings.score_max,
+    )
 
 
 def resolve_thresholds(
@@ -81,14 +102,13 @@ def resolve_thresholds(
 
 
 def _summed(found: dict[str, Found]) -> tuple[str, ...]:
-    """One warning of each kind, with the number of language pairs it holds for."""
+    """One warning of each kind, with the number of further language pairs it holds for."""
     kinds: dict[str, list[str]] = {}
     for name, one in found.items():
         for warning in one.warnings:
-            kinds.setdefault(warning.removeprefix(f"{name}: ").split(" with ")[0], []).append(
-                warning
-            )
+            kind = re.sub("[0-9]+", "N", warning.removeprefix(f"{name}: "))
+            kinds.setdefault(kind, []).append(warning)
     return tuple(
-        some[0] if len(some) == 1 else f"{some[0]} (and {len(some) - 1} more language pairs alike)"
+        some[0] if len(some) == 1 else f"{some[0]} (and {len(some) - 1} more language pairs)"
         for some in kinds.values()
     )

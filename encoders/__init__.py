@@ -4,7 +4,7 @@ Importing this package imports neither torch nor transformers.
 """
 
 from encoders.card import EncoderCard, require_same_space
-from encoders.load import calibration_of, describe_encoder, load_encoder
+from encoders.load import calibration_of, describe_encoder, load_encoder, require_device
 from encoders.segments import embed_batch
 from encoders.texts import embed_texts
 from mining.contract.model_ref import ModelRef
@@ -17,5 +17,6 @@ __all__ = [
     "embed_batch",
     "embed_texts",
     "load_encoder",
+    "require_device",
     "require_same_space",
 ]

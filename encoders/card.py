@@ -18,6 +18,7 @@ class EncoderCard:
         modalities: subset of {"text", "speech"}.
         fingerprint: hex digest of everything that decides a vector.
         licence: SPDX identifier or the maker's own word, ``unknown`` if nothing says.
+        languages: ISO 639-3 codes it was made for; empty if that is not known.
         by_id: whether vectors are looked up by doc_id rather than made of the segment.
     """
 
@@ -27,6 +28,7 @@ class EncoderCard:
     modalities: frozenset[str]
     fingerprint: str
     licence: str
+    languages: tuple[str, ...] = ()
     by_id: bool = False
 
 

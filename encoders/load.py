@@ -77,7 +77,7 @@ def load_encoder(
         from encoders.use_multilingual import UseMultilingual
 
         return UseMultilingual(threads or 1)
-    chosen = _device(device)
+    chosen = require_device(device)
     if threads is not None:
         import torch
 
@@ -261,10 +261,16 @@ def _card_of(encoder: Encoder) -> EncoderCard:
         modalities=encoder.modalities,
         fingerprint=encoder.fingerprint,
         licence=getattr(encoder, "licence", "unknown"),
+        languages=getattr(encoder, "languages", ()),
     )
 
 
-def _device(wanted: str) -> str:
+def require_device(wanted: str) -> str:
+    """The device that ``auto``, ``cpu`` or ``cuda`` means here.
+
+    Raises:
+        CapacityError: if a GPU is asked for and not there.
+    """
     import torch
 
     if wanted == "cuda" and not torch.cuda.is_available():

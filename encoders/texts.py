@@ -31,6 +31,8 @@ def embed_texts(encoder: Encoder, texts: Sequence[str], lang: str) -> NDArray[np
     Raises:
         InputError: if ``lang`` is no language code, or a sentence cannot be embedded (naming it).
     """
+    if isinstance(texts, str):
+        raise InputError("texts: must be a list of sentences, but is one text; put it in a list")
     code = canonical_language(lang)
     if code is None:
         raise InputError(f"lang: must be a language code such as deu, but is {lang!r}")

@@ -44,6 +44,8 @@ class UseMultilingual:
     dim = 512
     space = SPACE
     modalities = frozenset({"text"})
+    languages = LANGUAGES
+    licence = "apache-2.0"
 
     def __init__(self, threads: int = 1) -> None:
         """Load the weights.

@@ -87,18 +87,24 @@ def calibrate_command(
     from mining.evaluate.calibration import write_calibration
 
     plan = Plan(config, Progress(quiet=True))
-    entries = []
+    found = [
+        (name, one)
+        for name in _tasks(config, task)
+        for one in calibrate_task(plan, name, [None, *targets]).thresholds
+    ]
+    width = max(len(name) for name, _ in [("task", None), *found])
     click.echo(
-        f"{'task':<8} {'languages':<12} {'target':>7} {'threshold':>9}  "
-        f"{'precision [95 %]':<22} {'recall':>6}  other half"
+        f"{'task':<{width}} {'languages':<12} {'target':>7} {'threshold':>9}  "
+        f"{'precision [95 %]':<22} {'recall':>6}  precision in the other half of the gold"
     )
-    for name in _tasks(config, task):
-        for one in calibrate_task(plan, name, [None, *targets]).thresholds:
-            entries.append(one.entry)
-            click.echo(f"{name:<8} {one.entry.key.name:<12} {_row(one)}")
+    for name, one in found:
+        click.echo(f"{name:<{width}} {one.entry.key.name:<12} {_row(one)}")
     path = uri or f"{plan.run.output}/calibration.json"
-    write_calibration(path, entries, plan.run.storage)
-    click.echo(f"written to {path}")
+    write_calibration(path, [one.entry for _, one in found], plan.run.storage)
+    click.echo(
+        f"written to {path}; to use it: --set mining.calibration={path} "
+        f"--set mining.target_precision={targets[-1]:g}"
+    )
 
 
 def _row(one: Calibrated) -> str:

@@ -151,12 +151,15 @@ def _warnings(key: PairKey, entry: Threshold, here: Conditions) -> Iterable[str]
     if entry.key != key:
         yield f"{key.name}: no threshold of its own; taking the one pooled over language pairs"
     if there.k != here.k:
-        yield f"{key.name}: the threshold was calibrated with k={there.k}, but k is {here.k}"
-    for side in ("src", "tgt"):
+        yield (
+            f"{key.name}: the threshold was calibrated with k={there.k}, but k is {here.k}: the wanted "
+            f"precision will not hold; set mining.k={there.k} or calibrate"
+        )
+    for side, name in (("src", "source"), ("tgt", "target")):
         then, now = (getattr(c, f"{side}_pool_size") for c in (there, here))
         if max(then, now) > _POOL_FACTOR * min(then, now):
             yield (
-                f"{key.name}: the threshold was calibrated with {then} {side} segments, but there "
+                f"{key.name}: the threshold was calibrated with {then} {name} segments, but there "
                 f"are {now}; calibrate on a pool of this size"
             )
 

@@ -35,6 +35,8 @@ def inspect(uri: str, storage: Storage, samples: int) -> str:
         return "\n".join(_tables([folder], storage, samples))
     parts = [path for path in list_glob(folder, storage) if path.endswith(".parquet")]
     datasets = _datasets(folder, parts, storage)
+    if len(datasets) == 1:
+        return "\n".join([datasets[0], *_dataset(datasets[0], storage, samples)])
     if datasets:
         return "\n".join(_overview(folder, datasets, storage))
     if not parts:

@@ -203,5 +203,5 @@ def test_one_task_without_gold_does_not_hide_the_others(world: World, mining: Cl
     world.change(tasks=tasks, evaluate={"gold": str(world.folder / "few.tsv")})
     done = mining("run", "--config", world.config)
     assert done.code == 0, done.err
-    assert "t1       macro" in done.out
-    assert "t2       eng-fra" in done.out
+    assert "t1   macro" in done.out
+    assert "t2   eng-fra" in done.out

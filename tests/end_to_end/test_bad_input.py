@@ -176,3 +176,41 @@ def test_evaluate_without_gold_and_calibrate_with_it(world: World, mining: Cli) 
     assert done.code == 0, done.err
     world.change(mining={})
     refused(mining("run", "--config", world.config), 2, "mining.threshold", "brings no calibration")
+
+
+def test_a_runner_that_cannot_start_is_one_line(world: World, mining: Cli) -> None:
+    run = ("run", "--config", world.config, "--runner", "PortableRunner")
+    refused(
+        mining(*run, "--", "--job_endpoint=localhost:1", "--job_server_timeout=1"),
+        2,
+        "PortableRunner",
+    )
+
+
+def test_a_precision_that_no_calibration_holds_is_said_at_once(world: World, mining: Cli) -> None:
+    world.change(model={"path": "builtin"}, mining={"target_precision": 0.85})
+    refused(mining("run", "--config", world.config), 2, "must be one that", "0.8, 0.9, 0.95")
+    assert not (world.output / "segments").exists()
+
+
+def test_a_language_that_the_encoder_was_not_made_for_is_said(world: World, mining: Cli) -> None:
+    (world.folder / "kat.txt").write_text("დღეს კარგი ამინდია\nხვალ წვიმა იქნება\n")
+    (world.folder / "eng.txt").write_text("the weather is fine\nit will rain tomorrow\n")
+    corpora = {"t": {"uri": str(world.folder / "{lang}.txt"), "lang": {"path": "lang"}}}
+    world.change(
+        model={"path": "builtin"}, corpora=corpora, tasks={"tt": {"source": "t", "target": "t"}}
+    )
+    done = mining("run", "--config", world.config)
+    assert done.code == 0, done.err
+    assert "builtin was not made for kat" in done.err
+
+
+def test_other_settings_than_those_mined_are_said(world: World, mining: Cli) -> None:
+    world.change(evaluate={"gold": str(world.folder / "gold.tsv")})
+    assert mining("run", "--config", world.config).code == 0
+    other = ("--set", "mining.threshold=1.5")
+    refused(mining("evaluate", "--config", world.config, *other), 3, "pairs of other settings")
+    more = (world.folder / "gold.tsv").read_text() + "x1\tdeu\tnirgends\nx1\teng\tnowhere\n"
+    (world.folder / "gold.tsv").write_text(more)
+    done = mining("evaluate", "--config", world.config)
+    assert "deu-eng: 1 of 41 gold meanings are not in the corpora" in done.err

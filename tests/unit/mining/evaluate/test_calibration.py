@@ -84,9 +84,9 @@ def test_a_language_pair_without_its_own_takes_the_pooled_and_says_so():
     ("here", "words"),
     [
         ({"k": 16}, ["k=4"]),
-        ({"src_pool_size": 2001}, ["1000 src"]),
-        ({"tgt_pool_size": 999}, ["2000 tgt"]),
-        ({"src_pool_size": 0, "k": 8}, ["k=4", "1000 src"]),
+        ({"src_pool_size": 2001}, ["1000 source"]),
+        ({"tgt_pool_size": 999}, ["2000 target"]),
+        ({"src_pool_size": 0, "k": 8}, ["k=4", "1000 source"]),
         ({"src_pool_size": 2000, "tgt_pool_size": 1000}, []),
     ],
 )
