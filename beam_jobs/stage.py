@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from mining.config import Config, stage_hash
 from mining.contract.errors import DatasetError
+from mining.contract.schemas import REJECT_REASONS
 from mining.contract.uris import canonical_uri
 from mining.io.dataset import (
     Manifest,
@@ -189,6 +190,13 @@ def do_unit(stage: Stage, phase: str, unit: Unit) -> Receipt | None:
 
 
 def reason_counters(rejects: pa.Table) -> dict[str, int]:
-    """Counters ``rejected.<reason>`` of a REJECT table."""
+    """Counters ``rejected.<reason>`` of a REJECT table.
+
+    Raises:
+        DatasetError: if a reason is not of the closed set, by which runs are compared.
+    """
     counted = pc.value_counts(rejects["reason"]).to_pylist()
+    unknown = sorted({one["values"] for one in counted} - REJECT_REASONS)
+    if unknown:
+        raise DatasetError(f"rejects: reasons must be of the closed set, but {unknown} are not")
     return {f"rejected.{one['values']}": one["counts"] for one in counted}

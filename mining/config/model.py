@@ -14,7 +14,6 @@ from mining.config.binding import setting
 from mining.contract.languages import canonical_language
 from mining.contract.model_ref import ModelRef
 
-MODEL = "model"  # threshold: take it from a calibration, even beside a preset
 NONE = "none"  # threshold: keep all that are selected
 
 
