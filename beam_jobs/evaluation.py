@@ -86,11 +86,16 @@ def judge(plan: Plan, task: str, retrieval: bool) -> Evaluation | None:
 def calibrate_task(plan: Plan, task: str, targets: Sequence[float | None]) -> Calibration:
     """Thresholds for wanted precisions, from everything that the task's selection offers."""
     stage = _pairs_stage(plan, task)
+    embeddings = plan.embeddings()
+    pools = [
+        [embeddings[side.name].manifest for side in sides]
+        for sides in (stage.sources, stage.targets)
+    ]
     samples = []
     for key, gold in _golds(plan, stage):
         candidates = score_candidates(*stage.neighbor_tables(key.name), stage.settings)
         kept, _ = select(candidates, replace(stage.settings, threshold=None, score_max=None))
-        src_rows, tgt_rows = pool_sizes((key.src_lang, key.tgt_lang), stage.sources, stage.targets)
+        src_rows, tgt_rows = pool_sizes((key.src_lang, key.tgt_lang), *pools)
         conditions = Conditions(
             margin=stage.settings.margin,
             k=stage.settings.k,

@@ -7,6 +7,7 @@ size follows ``execution.tile_rows``; the result does not.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -170,15 +171,14 @@ class Knn(Stage):
 
     def _due(self) -> int:
         """How many neighbours there must be, from the sizes of the tiles."""
-        rows: dict[tuple[str, int], int] = {}
-        columns: dict[tuple[str, int], int] = {}
+        rows: dict[LangPair, dict[int, int]] = defaultdict(dict)
+        columns: dict[LangPair, dict[int, int]] = defaultdict(dict)
         for unit, receipt in zip(self.units("tiles"), self.receipts("tiles"), strict=True):
-            pair = f"{unit.args['src']}-{unit.args['tgt']}"
-            rows[pair, unit.args["row"]] = receipt.notes["rows"]
-            columns[pair, unit.args["column"]] = receipt.notes["columns"]
+            pair = (unit.args["src"], unit.args["tgt"])
+            rows[pair][unit.args["row"]] = receipt.notes["rows"]
+            columns[pair][unit.args["column"]] = receipt.notes["columns"]
         due = 0
-        for src, tgt in self.lang_pairs:
-            n = sum(count for (pair, _), count in rows.items() if pair == f"{src}-{tgt}")
-            m = sum(count for (pair, _), count in columns.items() if pair == f"{src}-{tgt}")
+        for pair in self.lang_pairs:
+            n, m = sum(rows[pair].values()), sum(columns[pair].values())
             due += n * min(self.k, m) + m * min(self.k, n)
         return due

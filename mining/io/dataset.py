@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from mining.contract.errors import DatasetError, InputError
+from mining.contract.errors import DatasetError
 from mining.io.filesystem import Storage, exists, list_glob, read_bytes, remove, write_atomic
 from mining.io.parquet import Part
 
@@ -143,14 +143,16 @@ def write_receipt(folder: str, receipt: Receipt, storage: Storage) -> None:
 
 
 def read_receipt(folder: str, unit: str, storage: Storage) -> Receipt | None:
-    """The receipt of a unit, or None if it is not done."""
+    """The receipt of a unit, or None if it is not done.
+
+    Raises:
+        InputError: if the storage does not answer: that is no sign that the work is to be done again.
+        DatasetError: if it is damaged.
+    """
     uri = f"{folder}/{unit}.json"
-    try:
-        value = read_json(uri, storage) if exists(uri, storage) else None
-    except InputError:
+    if not exists(uri, storage):
         return None
-    if value is None:
-        return None
+    value = read_json(uri, storage)
     try:
         parts = {kind: tuple(_part(part) for part in some) for kind, some in value["parts"].items()}
         return Receipt(**{**value, "parts": parts})
