@@ -12,26 +12,28 @@ from typing import Any, Literal
 
 from mining.config.binding import setting
 from mining.contract.languages import canonical_language
-from mining.contract.model_ref import ModelRef
+from mining.contract.model_ref import ModelRef, RecogniserRef
 
 NONE = "none"  # threshold: keep all that are selected
 
 
 @dataclass(frozen=True, kw_only=True)
 class LangFrom:
-    """Where a row's language stands: exactly one of the two.
+    """Where a row's language stands: exactly one of the three.
 
     Attributes:
         column: name of the column that holds it.
         path: name of the placeholder in ``uri`` (``{lang}``) that holds it.
+        recognised: ``true``: the recogniser says it, one language a recording (speech only).
     """
 
     column: str | int | None = None
     path: str | None = None
+    recognised: bool = False
 
     def __post_init__(self) -> None:
-        if (self.column is None) == (self.path is None):
-            raise ValueError("lang must name either a column or a path placeholder")
+        if (self.column is not None) + (self.path is not None) + self.recognised != 1:
+            raise ValueError("lang must name a column, or a path placeholder, or be recognised")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,49 @@ class Columns:
 
     text: str | int = "text"
     id: str | int | None = None
+    audio: str | int = "path"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speech:
+    """How recordings become segments.
+
+    Attributes:
+        segment: ``candidates``: every run of neighbouring stretches of speech that could be a
+            sentence; ``recording``: each recording is one segment, for clips cut already.
+        channel: ``mix`` averages the channels; ``each`` takes every channel as a recording of its own
+            (telephone calls); or a 0-based number.
+        threshold: speech probability above which a window is speech. Silero VAD's own default.
+        min_speech_ms: shorter stretches are no speech. Silero VAD's own default.
+        min_silence_ms: shorter pauses do not end a stretch. Silero VAD's own default.
+        pad_ms: added to both ends of a stretch, as far as the pause allows. Silero VAD's own default.
+        max_region_s: a stretch without a pause is cut at its least certain window before it gets
+            longer.
+        min_s: shorter segments are no candidates (stopes: 1 s).
+        max_s: longer segments are no candidates (stopes: 20 s).
+        max_gap_s: segments do not reach across longer pauses (stopes: 1 to 2 s).
+        max_joined: most stretches in one segment; bounds the candidates to this many a stretch.
+        min_level_dbfs: quieter segments are rejected as ``near_silent``.
+    """
+
+    segment: Literal["candidates", "recording"] = "candidates"
+    channel: int | Literal["mix", "each"] = "mix"
+    threshold: float = setting(default=0.5, low=0.01, high=0.99)
+    min_speech_ms: int = setting(default=250, low=32)
+    min_silence_ms: int = setting(default=100, low=32)
+    pad_ms: int = setting(default=30, low=0)
+    max_region_s: float = setting(default=20.0, low=1.0, high=30.0)
+    min_s: float = setting(default=1.0, low=0.1)
+    max_s: float = setting(default=20.0, low=0.5, high=600.0)
+    max_gap_s: float = setting(default=1.5, low=0.0)
+    max_joined: int = setting(default=16, low=1, high=256)
+    min_level_dbfs: float = setting(default=-60.0, low=-120.0, high=0.0)
+
+    def __post_init__(self) -> None:
+        if self.min_s > self.max_s:
+            raise ValueError("min_s must not exceed max_s")
+        if isinstance(self.channel, int) and self.channel < 0:
+            raise ValueError(f"channel must be 0 or more, mix or each, but is {self.channel}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +92,11 @@ class Corpus:
     """One side's raw material.
 
     Attributes:
-        modality: ``text`` (``speech`` is part of the contract, its reader is not written yet).
-        format: how files are read; ``auto`` goes by suffix (.txt .tsv .csv .jsonl .parquet, each also
-            .gz .zst .bz2 .xz).
+        modality: ``text`` or ``speech``.
+        format: how files are read. Text: ``auto`` goes by suffix (.txt .tsv .csv .jsonl .parquet, each
+            also .gz .zst .bz2 .xz). Speech: ``auto`` or ``audio`` means that ``uri`` names recordings;
+            ``common_voice`` that it names a release's tables (clips in ``clips/`` beside them);
+            ``lines`` (also .m3u), ``tsv``, ``csv``, ``jsonl`` and ``parquet`` lists of recordings.
         uri: file, folder or glob, or a list; any fsspec address. May hold one ``{lang}``.
         lang: a code, or where to find it.
         header: whether TSV and CSV files begin with a line of names.
@@ -59,12 +106,17 @@ class Corpus:
             2,000 characters.
         langs: if given, rows of other languages are rejected.
         model: this corpus' own encoder; otherwise the run's.
+        audio_root: folder that the addresses in a list are relative to; not given: the list's own.
+        speech: how recordings become segments.
+        recogniser: this corpus' own recogniser; otherwise the run's.
     """
 
     uri: str | tuple[str, ...]
     lang: str | LangFrom
     modality: Literal["text", "speech"] = "text"
-    format: Literal["auto", "lines", "tsv", "csv", "jsonl", "parquet"] = "auto"
+    format: Literal["auto", "lines", "tsv", "csv", "jsonl", "parquet", "audio", "common_voice"] = (
+        "auto"
+    )
     columns: Columns = field(default_factory=Columns)
     header: bool = True
     segment: Literal["none", "sentences"] = "none"
@@ -72,10 +124,15 @@ class Corpus:
     max_chars: int = setting(default=2000, low=1)
     langs: tuple[str, ...] | None = None
     model: ModelRef | None = None
+    audio_root: str | None = None
+    speech: Speech = field(default_factory=Speech)
+    recogniser: RecogniserRef | None = None
 
     def __post_init__(self) -> None:
         if not self.uris or not all(self.uris):
             raise ValueError("uri must not be empty")
+        if self.modality == "text":
+            self._refuse_speech_settings()
         if self.langs == ():
             raise ValueError("langs must name at least one language, or be left out")
         for code in (self.lang, *(self.langs or ())):
@@ -88,6 +145,17 @@ class Corpus:
                     raise ValueError(f"uri {uri!r} must hold the placeholder {{{self.lang.path}}}")
         if self.min_chars > self.max_chars:
             raise ValueError("min_chars must not exceed max_chars")
+
+    def _refuse_speech_settings(self) -> None:
+        if self.format in ("audio", "common_voice"):
+            raise ValueError(f"format {self.format} needs modality: speech")
+        if isinstance(self.lang, LangFrom) and self.lang.recognised:
+            raise ValueError("lang: {recognised: true} needs modality: speech")
+        for name in ("audio_root", "recogniser"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"{name} needs modality: speech")
+        if self.speech != Speech():
+            raise ValueError("speech needs modality: speech")
 
     @property
     def uris(self) -> tuple[str, ...]:
@@ -151,6 +219,9 @@ class Mining:
         target_precision: take the calibrated threshold for this precision instead of best F1's.
         calibration: a ``calibration.json``; not given: the one beside the model's weights.
         score_max: highest margin score kept (stopes: 1.25 drops near-copies).
+        speech_k: neighbours searched where the other side is speech that is cut into overlapping
+            candidates: those that overlap a nearer one are left out of the ``k`` that the margin
+            averages over, so more must be found. Not given: 16 k.
     """
 
     preset: Literal["laser", "stopes"] | None = None
@@ -160,6 +231,7 @@ class Mining:
     threshold: float | Literal["model", "none"] | None = None
     target_precision: float | None = setting(default=None, low=0.01, high=0.999)
     score_max: float | None = None
+    speech_k: int | None = setting(default=None, low=1, high=4096)
     calibration: str | None = None
 
 
@@ -180,6 +252,7 @@ class Evaluate:
 
     Attributes:
         gold: table with columns meaning_id, lang, text: rows of one meaning_id are translations.
+            Rows of speech have modality ``speech``, source_uri, start_s and end_s instead of a text.
         resamples: bootstrap resamples of the 95 % intervals.
     """
 
@@ -219,6 +292,7 @@ class Config:
         schema: version of this format.
         output: folder or object-store prefix for everything that is written.
         model: the encoder of every corpus that names none.
+        recogniser: of every speech corpus that names none and whose encoder takes text only.
         partitions: parts of each dataset. A text's part is its id modulo this number.
     """
 
@@ -227,6 +301,7 @@ class Config:
     corpora: Mapping[str, Corpus]
     tasks: Mapping[str, Task]
     model: ModelRef = field(default_factory=lambda: ModelRef(path="builtin"))
+    recogniser: RecogniserRef | None = None
     partitions: int = setting(default=4, low=1, high=65536)
     mining: Mining = field(default_factory=Mining)
     contamination: Contamination = field(default_factory=Contamination)
@@ -240,3 +315,9 @@ class Config:
     def model_of(self, corpus: str) -> ModelRef:
         """The encoder of a corpus."""
         return self.corpora[corpus].model or self.model
+
+    def recogniser_of(self, corpus: str) -> RecogniserRef | None:
+        """The recogniser of a speech corpus, if it has one; None for text."""
+        if self.corpora[corpus].modality == "text":
+            return None
+        return self.corpora[corpus].recogniser or self.recogniser

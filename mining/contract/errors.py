@@ -23,6 +23,21 @@ class InputError(MiningError):
     """Input data as a whole cannot be used: a file is missing, a column is absent (exit code 3)."""
 
 
+class AudioError(InputError):
+    """One recording cannot be read: it becomes a reject (exit code 3 where a command needs it).
+
+    Attributes:
+        reason: of the closed set of reject reasons.
+    """
+
+    def __init__(self, message: str, reason: str = "unreadable_audio") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[AudioError], tuple[str, str]]:
+        return type(self), (str(self), self.reason)
+
+
 class SchemaError(MiningError):
     """A table does not have the schema that its stage expects (exit code 3)."""
 

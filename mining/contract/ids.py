@@ -22,6 +22,18 @@ def text_segment_id(lang: str, text: str) -> str:
     return content_id(lang, text)
 
 
+def speech_segment_id(
+    recording_id: str, channel: int | None, start_sample: int, num_samples: int
+) -> str:
+    """Id of a speech segment: its recording, channel (None: all mixed) and place."""
+    return content_id(
+        recording_id,
+        "mix" if channel is None else str(channel),
+        str(start_sample),
+        str(num_samples),
+    )
+
+
 def pair_id(src_segment_id: str, tgt_segment_id: str) -> str:
     """Id of a mined pair: both segment ids, in order."""
     return content_id(src_segment_id, tgt_segment_id)

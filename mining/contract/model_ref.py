@@ -1,4 +1,4 @@
-"""How a config names an encoder."""
+"""How a config names an encoder or a recogniser."""
 
 from __future__ import annotations
 
@@ -60,5 +60,48 @@ class ModelRef:
         """Canonical JSON of everything but the addresses, whose contents are hashed instead."""
         values = dataclasses.asdict(self)
         for address in ("path", "revision", "ids"):
+            del values[address]
+        return json.dumps(values, sort_keys=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecogniserRef:
+    """A speech recogniser, and the settings that decide its transcripts.
+
+    Attributes:
+        path: a model folder (faster-whisper, or a Hugging Face Whisper or CTC model), or
+            ``org/name`` on the model hub.
+        revision: commit, tag or branch; for a hub name only.
+        dtype: number format of weights and arithmetic. ``auto``: int8 for faster-whisper on a CPU,
+            float16 on a GPU; float32 for Hugging Face models.
+        batch_clips: clips computed together. 4 keeps two CPU cores busy; 32 suits a GPU.
+        clip_s: neighbouring stretches of speech of a recording are recognised together in clips of
+            up to this length, in seconds, and told apart by the words' times. Whisper always
+            computes 30 s. 0: each stretch by itself.
+        max_tokens: longest transcript of a clip, in tokens. Whisper's own limit is 448, prompt
+            included.
+    """
+
+    path: str
+    revision: str | None = None
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = "auto"
+    batch_clips: int = 4
+    clip_s: float = 28.0
+    max_tokens: int = 224
+
+    def __post_init__(self) -> None:
+        if not self.path.strip():
+            raise ValueError("path must name a recogniser, but is empty")
+        if self.batch_clips < 1:
+            raise ValueError(f"batch_clips must be at least 1, but is {self.batch_clips}")
+        if not 0 <= self.clip_s <= 30:
+            raise ValueError(f"clip_s must be from 0 to 30, but is {self.clip_s}")
+        if not 1 <= self.max_tokens <= 440:
+            raise ValueError(f"max_tokens must be from 1 to 440, but is {self.max_tokens}")
+
+    def settings(self) -> str:
+        """Canonical JSON of everything but the address, whose contents are hashed instead."""
+        values = dataclasses.asdict(self)
+        for address in ("path", "revision"):
             del values[address]
         return json.dumps(values, sort_keys=True)

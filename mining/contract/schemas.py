@@ -36,6 +36,15 @@ REJECT_REASONS = frozenset(
         "above_score_max",
         "not_best",
         "not_mutual",
+        # of recordings and what is heard in them
+        "missing_audio",
+        "unreadable_audio",
+        "truncated_audio",
+        "no_speech",
+        "near_silent",
+        "no_transcript",
+        # of pairs whose speech overlaps that of a better choice
+        "overlap",
     }
 )
 
@@ -51,9 +60,10 @@ def _required(name: str, kind: pa.DataType) -> pa.Field:
 
 
 # Time is integer samples plus a rate, never float seconds. Rows of text leave the audio columns null.
+# The text of speech is its transcript, null where it has none (yet).
 SEGMENT = _schema(
     "segment",
-    1,
+    2,
     [
         _required("segment_id", pa.string()),
         _required("corpus", pa.string()),
@@ -70,6 +80,52 @@ SEGMENT = _schema(
         # What batches are sized by: characters of text, samples of speech.
         _required("length", pa.int64()),
         _required("occurrences", pa.int64()),
+        # Since version 2. Of speech:
+        pa.field("duration_s", pa.float64()),  # num_samples / sample_rate_hz, for queries
+        pa.field("level_dbfs", pa.float32()),  # root mean square; a full-scale square wave is 0
+        pa.field("clipped_ratio", pa.float32()),  # share of the samples at full scale
+        pa.field("lang_probability", pa.float32()),  # of a recognised language; null: it was given
+        # Of its transcript:
+        pa.field("mean_logprob", pa.float32()),  # per token, natural logarithm
+        pa.field("no_speech_probability", pa.float32()),  # the highest of its regions
+        pa.field("repetition_cut", pa.bool_()),  # a loop of repeated words was cut off
+    ],
+)
+
+# Where a recording has speech: the stretches between pauses, of which segments are joined. Every
+# segment begins where a region begins and ends where one ends.
+REGION = _schema(
+    "region",
+    1,
+    [
+        _required("recording_id", pa.string()),
+        _required("region", pa.int32()),  # 0-based, in the order of time, within the channel
+        pa.field("channel", pa.int16()),  # null: all channels mixed
+        _required("lang", pa.string()),  # und: still to be recognised
+        _required("source_uri", pa.string()),
+        _required("start_sample", pa.int64()),
+        _required("num_samples", pa.int64()),
+        _required("sample_rate_hz", pa.int32()),
+        _required("level_dbfs", pa.float32()),
+        _required("clipped_ratio", pa.float32()),
+    ],
+)
+
+# What was recognised in each region.
+TRANSCRIPT = _schema(
+    "transcript",
+    1,
+    [
+        _required("recording_id", pa.string()),
+        _required("region", pa.int32()),
+        pa.field("channel", pa.int16()),
+        _required("lang", pa.string()),
+        _required("text", pa.string()),  # may be empty; as it is joined: with the space before it
+        _required("logprob", pa.float64()),  # sum over its tokens, natural logarithm
+        _required("tokens", pa.int32()),
+        pa.field("lang_probability", pa.float32()),
+        pa.field("no_speech_probability", pa.float32()),
+        _required("repetition_cut", pa.bool_()),
     ],
 )
 
@@ -112,7 +168,7 @@ NEIGHBOR = _schema(
 
 PAIR = _schema(
     "pair",
-    1,
+    2,
     [
         _required("pair_id", pa.string()),
         _required("src_segment_id", pa.string()),
@@ -139,6 +195,13 @@ PAIR = _schema(
         _required("src_mean_similarity", pa.float32()),  # mean over the source's k nearest targets
         _required("tgt_mean_similarity", pa.float32()),
         _required("run_id", pa.string()),
+        # Since version 2:
+        pa.field("src_channel", pa.int16()),  # null: text, or all channels mixed
+        pa.field("tgt_channel", pa.int16()),
+        pa.field("duration_ratio", pa.float32()),  # source / target; null unless both are speech
+        # 1 - edit distance / longer length, of letters and digits; null unless one language is on
+        # both sides, one of them speech with a transcript
+        pa.field("transcript_similarity", pa.float32()),
     ],
 )
 

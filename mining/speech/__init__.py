@@ -1,0 +1,1 @@
+"""Recordings become segments: decoding, detection of speech, candidates; and clips cut again."""
