@@ -20,6 +20,7 @@ from mining.contract.errors import ConfigError
 from mining.contract.ids import content_id, partitions_of
 from mining.contract.schemas import OCCURRENCE, REJECT, SEGMENT
 from mining.filter import Guard, digest_of_sets, load_guard, refuse_benchmarks
+from mining.io.collapse import collapse, reject_duplicate_ids
 from mining.io.dataset import Receipt, has_manifest, remove_tree
 from mining.io.filesystem import version
 from mining.io.parquet import Part, write_part
@@ -27,8 +28,6 @@ from mining.io.spill import read_spill, write_spill
 from mining.text.corpus import base_of, settings_of, sources_of
 from mining.text.prepare import (
     Segmented,
-    collapse,
-    reject_duplicate_ids,
     rows_accounted,
     segment_batch,
 )

@@ -1,11 +1,9 @@
-"""Text in: read files of any format, normalise, cut into sentences, collapse duplicates."""
+"""Text in: read files of any format, normalise, cut into sentences."""
 
 from mining.text.batch import ReadBatch
 from mining.text.normalise import normalise
 from mining.text.prepare import (
     PrepareSettings,
-    collapse,
-    reject_duplicate_ids,
     segment_batch,
 )
 from mining.text.readers import read_batches
@@ -17,11 +15,9 @@ __all__ = [
     "ReadBatch",
     "TextFile",
     "TextSource",
-    "collapse",
     "list_files",
     "normalise",
     "read_batches",
-    "reject_duplicate_ids",
     "segment_batch",
     "split_sentences",
 ]

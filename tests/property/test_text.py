@@ -10,21 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mining.io.collapse import ROW_ID, collapse, reject_duplicate_ids
 from mining.io.filesystem import Storage, write_atomic
 from mining.text import (
     PrepareSettings,
     TextSource,
-    collapse,
     list_files,
     normalise,
     read_batches,
     records,
-    reject_duplicate_ids,
     segment_batch,
     split_sentences,
 )
 from mining.text.batch import ROWS
-from mining.text.prepare import ROW_ID
 
 HERE = Storage()
 CALM = settings(deadline=None)  # seconds say nothing on a machine shared by several

@@ -6,9 +6,9 @@ import pytest
 from mining.contract.errors import ConfigError
 from mining.contract.ids import text_segment_id
 from mining.contract.schemas import OCCURRENCE, REJECT, SEGMENT, checked
-from mining.text import PrepareSettings, collapse, reject_duplicate_ids, segment_batch
+from mining.io.collapse import CANDIDATE, ROW_ID, collapse, reject_duplicate_ids
+from mining.text import PrepareSettings, segment_batch
 from mining.text.batch import ROWS
-from mining.text.prepare import CANDIDATE, ROW_ID
 
 
 def rows(*records):
