@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,17 +14,18 @@ from beam_jobs.plan import Plan
 from beam_jobs.tasks import pool_sizes
 from mining.config.model import Evaluate
 from mining.contract.errors import ConfigError, DatasetError
-from mining.contract.schemas import PAIR, SEGMENT
+from mining.contract.schemas import PAIR, SEGMENT, SPEECH
 from mining.contract.vectors import unpack
 from mining.evaluate.calibration import Conditions
-from mining.evaluate.gold import PairGold, PairKey, pair_gold, read_gold
+from mining.evaluate.gold import PairGold, PairKey, pair_gold, population, read_gold
 from mining.evaluate.judge import Evaluation, JudgeSettings, Side, Trial, evaluate
+from mining.evaluate.locate import MIN_IOU, PLACE_COLUMNS, locate_speech
 from mining.evaluate.thresholds import Calibration, Sample, calibrate
 from mining.io.dataset import MANIFEST, Manifest, read_manifest
 from mining.io.filesystem import exists
 from mining.io.parquet import read_part
 from mining.io.pools import read_pool
-from mining.score import score_candidates, select
+from mining.score import score_candidates, select_spans
 
 
 def judge(plan: Plan, task: str, retrieval: bool) -> Evaluation | None:
@@ -51,36 +52,16 @@ def judge(plan: Plan, task: str, retrieval: bool) -> Evaluation | None:
             if others
             else f"pairs of {task}: must be mined first; run mining pairs"
         )
-    manifest = read_manifest(stage.folder, plan.run.storage)
-    trials = []
-    for key, gold in _golds(plan, stage):
-        source = _side(plan, stage.sources, key.src_lang, retrieval)
-        target = _side(plan, stage.targets, key.tgt_lang, retrieval)
-        absent = len(gold.meanings) - _findable(gold, source, target)
-        if absent:
-            plan.progress.warn(
-                f"{key.name}: {absent} of {len(gold.meanings)} gold meanings are not in the corpora on "
-                "both sides; they count as missed"
-            )
-        parts = [p.path for p in manifest.parts if p.path.startswith(f"{key.name}/")]
-        tables = [read_part(f"{stage.folder}/{p}", PAIR, plan.run.storage) for p in parts]
-        trials.append(
-            Trial(
-                key=key,
-                gold=gold,
-                pairs=pa.concat_tables(tables),
-                source=source,
-                target=target,
-            )
-        )
-    if not trials:
+    gold = read_gold(_evaluate_config(plan).gold, plan.run.storage)
+    keys = _keys(stage, gold)
+    if not keys:
         return None
     settings = JudgeSettings(
         k=stage.settings.k,
         margin=stage.settings.margin,
         resamples=_evaluate_config(plan).resamples,
     )
-    return evaluate(trials, settings)
+    return evaluate((_trial(plan, stage, gold, key, retrieval) for key in keys), settings)
 
 
 def calibrate_task(plan: Plan, task: str, targets: Sequence[float | None]) -> Calibration:
@@ -92,9 +73,16 @@ def calibrate_task(plan: Plan, task: str, targets: Sequence[float | None]) -> Ca
         for sides in (stage.sources, stage.targets)
     ]
     samples = []
-    for key, gold in _golds(plan, stage):
-        candidates = score_candidates(*stage.neighbor_tables(key.name), stage.settings)
-        kept, _ = select(candidates, replace(stage.settings, threshold=None, score_max=None))
+    table = read_gold(_evaluate_config(plan).gold, plan.run.storage)
+    for key in _keys(stage, table):
+        gold = _located(plan, stage, table, key)
+        spans = (
+            stage.spans(stage.sources, key.src_lang),
+            stage.spans(stage.targets, key.tgt_lang),
+        )
+        candidates = score_candidates(*stage.neighbor_tables(key.langs), stage.settings, *spans)
+        settings = replace(stage.settings, threshold=None, score_max=None)
+        kept, _ = select_spans(candidates, settings, *spans)
         src_rows, tgt_rows = pool_sizes((key.src_lang, key.tgt_lang), *pools)
         conditions = Conditions(
             margin=stage.settings.margin,
@@ -120,16 +108,107 @@ def _evaluate_config(plan: Plan) -> Evaluate:
     return found
 
 
-def _golds(plan: Plan, stage: Pairs) -> Iterator[tuple[PairKey, PairGold]]:
+def _keys(stage: Pairs, gold: pa.Table) -> list[PairKey]:
     """Language pairs of a task that have gold."""
-    config = _evaluate_config(plan)
-    table = read_gold(config.gold, plan.run.storage)
+    keys = []
     for name in stage.thresholds:
         src, tgt = name.split("-")
-        key = PairKey(src_lang=src, tgt_lang=tgt)
-        gold = pair_gold(table, key)
-        if gold.meanings:
-            yield key, gold
+        key = PairKey(
+            src_modality=stage.src_modality,
+            tgt_modality=stage.tgt_modality,
+            src_lang=src,
+            tgt_lang=tgt,
+        )
+        if pair_gold(gold, key).meanings:
+            keys.append(key)
+    return keys
+
+
+def _trial(plan: Plan, stage: Pairs, table: pa.Table, key: PairKey, retrieval: bool) -> Trial:
+    """Everything of one language pair; warns of gold that cannot be found."""
+    source = _side(plan, stage.sources, key.src_lang, key.src_modality, retrieval)
+    target = _side(plan, stage.targets, key.tgt_lang, key.tgt_modality, retrieval)
+    gold = _located(plan, stage, table, key, (source.ids, target.ids))
+    absent = len(gold.meanings) - _findable(gold, source, target)
+    if absent:
+        unmatched = (
+            f" (of speech: no segment with an IoU of {MIN_IOU:g})"
+            if SPEECH in (key.src_modality, key.tgt_modality)
+            else ""
+        )
+        plan.progress.warn(
+            f"{key.name}: {absent} of {len(gold.meanings)} gold meanings are not in the corpora on "
+            f"both sides{unmatched}; they count as missed"
+        )
+    manifest = read_manifest(stage.folder, plan.run.storage)
+    parts = [p.path for p in manifest.parts if p.path.startswith(f"{key.langs}/")]
+    columns = ["src_segment_id", "tgt_segment_id", "margin_score"]
+    tables = [
+        read_part(f"{stage.folder}/{p}", PAIR, plan.run.storage, columns=columns) for p in parts
+    ]
+    return Trial(key=key, gold=gold, pairs=pa.concat_tables(tables), source=source, target=target)
+
+
+def _located(
+    plan: Plan,
+    stage: Pairs,
+    gold: pa.Table,
+    key: PairKey,
+    pools: tuple[pa.Array, pa.Array] | None = None,
+) -> PairGold:
+    """Gold of one language pair, its speech located among the segments of the side that it is on.
+
+    Args:
+        plan: the run's.
+        stage: the task's pairs.
+        gold: GOLD table as read.
+        key: the language pair.
+        pools: ids of the segments that are embedded, both sides; None: all segments.
+    """
+    source = population(gold, key.src_modality, key.src_lang)
+    target = population(gold, key.tgt_modality, key.tgt_lang)
+    if key.src_modality == SPEECH:
+        places = _places(plan, stage.sources, key.src_lang, source["source_uri"])
+        source = locate_speech(source, _of_pool(places, pools and pools[0]))
+    if key.tgt_modality == SPEECH:
+        places = _places(plan, stage.targets, key.tgt_lang, target["source_uri"])
+        target = locate_speech(target, _of_pool(places, pools and pools[1]))
+    return pair_gold(source, key, target)
+
+
+def _of_pool(places: pa.Table, pool: pa.Array | None) -> pa.Table:
+    return places if pool is None else places.filter(pc.is_in(places["segment_id"], pool))
+
+
+def _places(
+    plan: Plan, manifests: Sequence[Manifest], lang: str, uris: pa.ChunkedArray
+) -> pa.Table:
+    """PLACE_COLUMNS of one language's segments in some recordings."""
+    wanted = pc.unique(uris)
+
+    def keep(table: pa.Table) -> pa.Table:
+        return table.filter(pc.is_in(table["source_uri"], value_set=wanted))
+
+    return _segments(plan, manifests, lang, PLACE_COLUMNS, keep)
+
+
+def _segments(
+    plan: Plan,
+    manifests: Sequence[Manifest],
+    lang: str,
+    columns: Sequence[str],
+    keep: Callable[[pa.Table], pa.Table] | None = None,
+) -> pa.Table:
+    """Columns of one language's segments, all corpora one after the other."""
+    return pa.concat_tables(
+        read_part(
+            f"{plan.run.dataset('segments', manifest.name, manifest.hash)}/{part.path}",
+            SEGMENT, plan.run.storage, columns=columns, lang=lang, keep=keep,
+        )
+        for manifest in manifests
+        for part in manifest.parts
+        if lang in part.langs
+    )  # fmt: skip
 
 
 def _findable(gold: PairGold, source: Side, target: Side) -> int:
@@ -138,23 +217,23 @@ def _findable(gold: PairGold, source: Side, target: Side) -> int:
     return int(np.count_nonzero(found >= 0))
 
 
-def _side(plan: Plan, manifests: Sequence[Manifest], lang: str, vectors: bool) -> Side:
+def _side(
+    plan: Plan, manifests: Sequence[Manifest], lang: str, modality: str, vectors: bool
+) -> Side:
     """All embedded segments of one language, sorted by id."""
     embeddings = plan.embeddings()
     pool = read_pool([embeddings[m.name] for m in manifests], lang, None, plan.run.storage)
-    lengths = pa.concat_tables(
-        read_part(
-            f"{plan.run.dataset('segments', manifest.name, manifest.hash)}/{part.path}",
-            SEGMENT, plan.run.storage, columns=["segment_id", "length"], lang=lang,
-        )
-        for manifest in manifests
-        for part in manifest.parts
-        if lang in part.langs
-    )  # fmt: skip
-    place = pc.index_in(pool["segment_id"], lengths["segment_id"].combine_chunks())
+    measures = ["num_samples", "sample_rate_hz"] if modality == SPEECH else ["length"]
+    segments = _segments(plan, manifests, lang, ["segment_id", *measures])
+    place = pc.index_in(pool["segment_id"], segments["segment_id"].combine_chunks())
+    measured = [segments[name].take(place).to_numpy() for name in measures]
+    lengths = measured[0]
+    if modality == SPEECH:
+        samples, rate_hz = measured
+        lengths = samples * 1000 // rate_hz
     dim = embeddings[manifests[0].name].manifest.attributes["dim"]
     return Side(
         ids=pool["segment_id"].combine_chunks(),
-        lengths=lengths["length"].take(place).to_numpy(),
+        lengths=lengths,
         vectors=unpack(pool["vector"], dim) if vectors else None,
     )

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from beam_jobs.stage import Stage, Unit
+from beam_jobs.tasks import modality_of
 from mining.contract.errors import DatasetError
 from mining.contract.schemas import BACKWARD, FORWARD, NEIGHBOR
 from mining.io.dataset import Receipt, has_manifest, remove_strays, remove_tree
@@ -32,13 +33,15 @@ class Knn(Stage):
         sources: embeddings of the source corpora, in the task's order.
         targets: of the target corpora.
         lang_pairs: (source, target) languages, each with rows on both sides.
-        k: neighbours a row.
+        forward_k: neighbours of a source row.
+        backward_k: neighbours of a target row.
     """
 
     sources: tuple[Dataset, ...]
     targets: tuple[Dataset, ...]
     lang_pairs: tuple[LangPair, ...]
-    k: int
+    forward_k: int
+    backward_k: int
     name: ClassVar[str] = "knn"
     phases: ClassVar[tuple[str, ...]] = ("tiles", "merge")
 
@@ -50,7 +53,7 @@ class Knn(Stage):
                 "sources": [dataset.manifest.content for dataset in self.sources],
                 "targets": [dataset.manifest.content for dataset in self.targets],
                 "langs": self.lang_pairs,
-                "k": self.k,
+                "k": (self.forward_k, self.backward_k),
             },
         )
 
@@ -62,6 +65,16 @@ class Knn(Stage):
     @property
     def _partials(self) -> str:
         return f"{self.home}/partials"
+
+    @property
+    def src_modality(self) -> str:
+        """Text or speech."""
+        return modality_of(self.run.config, [side.manifest.name for side in self.sources])
+
+    @property
+    def tgt_modality(self) -> str:
+        """Text or speech."""
+        return modality_of(self.run.config, [side.manifest.name for side in self.targets])
 
     def is_done(self) -> bool:
         """Whether the neighbours are finished."""
@@ -119,7 +132,12 @@ class Knn(Stage):
         rows = self._vectors(self.sources, unit.args["src"], unit.args["rows"])
         columns = self._vectors(self.targets, unit.args["tgt"], unit.args["columns"])
         found = search_tile_both(
-            rows, columns, self.k, backend=execution.backend, threads=execution.threads
+            rows,
+            columns,
+            self.forward_k,
+            backward_k=self.backward_k,
+            backend=execution.backend,
+            threads=execution.threads,
         )
         parts = [
             write_part(
@@ -134,13 +152,16 @@ class Knn(Stage):
             notes={"rows": len(rows), "columns": len(columns)},
         )
 
+    def _k(self, direction: str) -> int:
+        return self.forward_k if direction == FORWARD else self.backward_k
+
     def _merge(self, unit: Unit) -> Receipt:
         storage, direction = self.run.storage, unit.args["direction"]
         tables = [
             read_part(f"{self._partials}/{tile}.{direction}.parquet", NEIGHBOR, storage)
             for tile in unit.args["tiles"]
         ]
-        merged = merge_neighbors(tables, self.k)
+        merged = merge_neighbors(tables, self._k(direction))
         part = write_part(self.folder, f"{unit.key}.parquet", merged, NEIGHBOR, storage)
         return Receipt(
             unit=unit.key, parts={"neighbors": (part,)}, counters={"neighbors": part.rows}
@@ -165,7 +186,11 @@ class Knn(Stage):
             )
         paths = [part.path for receipt in merged for part in receipt.parts["neighbors"]]
         remove_strays(self.folder, paths, self.run.storage)
-        attributes = {"k": self.k, "langs": [f"{src}-{tgt}" for src, tgt in self.lang_pairs]}
+        attributes = {
+            "k": self.forward_k,
+            "backward_k": self.backward_k,
+            "langs": [f"{src}-{tgt}" for src, tgt in self.lang_pairs],
+        }
         self.publish({"neighbors": self.folder}, merged, attributes)
         remove_tree(self._partials, self.run.storage)
 
@@ -180,5 +205,5 @@ class Knn(Stage):
         due = 0
         for pair in self.lang_pairs:
             n, m = sum(rows[pair].values()), sum(columns[pair].values())
-            due += n * min(self.k, m) + m * min(self.k, n)
+            due += n * min(self.forward_k, m) + m * min(self.backward_k, n)
         return due

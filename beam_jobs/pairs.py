@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beam_jobs.stage import Stage, Unit, reason_counters
+from beam_jobs.tasks import modality_of, overlaps
 from mining.contract.errors import DatasetError
 from mining.contract.schemas import BACKWARD, FORWARD, NEIGHBOR, PAIR, REJECT, SEGMENT
 from mining.io.dataset import (
@@ -25,7 +26,16 @@ from mining.io.dataset import (
 )
 from mining.io.filesystem import exists, remove
 from mining.io.parquet import read_part, write_part
-from mining.score import SEGMENT_COLUMNS, ScoreSettings, join_pairs, score_candidates, select
+from mining.io.pools import distinct
+from mining.score import (
+    SEGMENT_COLUMNS,
+    SPAN_COLUMNS,
+    ScoreSettings,
+    Spans,
+    join_pairs,
+    score_candidates,
+    select_spans,
+)
 
 _PART_ROWS = 1_000_000  # fixed: part boundaries must not depend on who wrote them
 
@@ -49,6 +59,7 @@ class Pairs(Stage):
     thresholds: Mapping[str, float | None]
     name: ClassVar[str] = "pairs"
     phases: ClassVar[tuple[str, ...]] = ("pairs",)
+    version: ClassVar[int] = 2
 
     @cached_property
     def hash(self) -> str:
@@ -67,6 +78,16 @@ class Pairs(Stage):
     def folder(self) -> str:
         """Folder of the pairs: one folder a language pair, no hash, so that users find it."""
         return self.run.dataset("pairs", self.subject)
+
+    @property
+    def src_modality(self) -> str:
+        """Text or speech."""
+        return modality_of(self.run.config, [manifest.name for manifest in self.sources])
+
+    @property
+    def tgt_modality(self) -> str:
+        """Text or speech."""
+        return modality_of(self.run.config, [manifest.name for manifest in self.targets])
 
     def is_done(self) -> bool:
         """Whether the pairs in the folder are those of this configuration."""
@@ -89,11 +110,11 @@ class Pairs(Stage):
     def process(self, phase: str, unit: Unit) -> Receipt:
         """Score, select and write one language pair."""
         storage = self.run.storage
-        candidates = score_candidates(*self.neighbor_tables(unit.key), self.settings)
-        kept, rejected = select(
-            candidates, replace(self.settings, threshold=self.thresholds[unit.key])
-        )
         src, tgt = unit.key.split("-")
+        spans = self.spans(self.sources, src), self.spans(self.targets, tgt)
+        candidates = score_candidates(*self.neighbor_tables(unit.key), self.settings, *spans)
+        settings = replace(self.settings, threshold=self.thresholds[unit.key])
+        kept, rejected = select_spans(candidates, settings, *spans)
         pairs = join_pairs(
             kept,
             self._segments(self.sources, src, kept["src_segment_id"]),
@@ -138,19 +159,33 @@ class Pairs(Stage):
         ]
         return pa.concat_tables(tables) if tables else NEIGHBOR.empty_table()
 
-    def _segments(self, manifests: Sequence[Manifest], lang: str, ids: pa.ChunkedArray) -> pa.Table:
-        """Segments with the wanted ids, in the order of ``ids``."""
-        wanted = pc.unique(ids)
-        tables = []
+    def spans(self, manifests: Sequence[Manifest], lang: str) -> Spans | None:
+        """Where the segments of a language lie in their recordings; None if none may overlap."""
+        if not overlaps(self.run.config, [manifest.name for manifest in manifests]):
+            return None
+        table = pa.concat_tables(self._read(manifests, lang, SPAN_COLUMNS))
+        return Spans.of(distinct(table))
+
+    def _read(
+        self, manifests: Sequence[Manifest], lang: str, columns: Sequence[str]
+    ) -> Iterator[pa.Table]:
+        """Columns of all segments of a language."""
         for manifest in manifests:
             folder = self.run.dataset("segments", manifest.name, manifest.hash)
             for part in manifest.parts:
                 if lang in part.langs:
-                    table = read_part(
+                    yield read_part(
                         f"{folder}/{part.path}", SEGMENT, self.run.storage,
-                        columns=SEGMENT_COLUMNS, lang=lang,
+                        columns=columns, lang=lang,
                     )  # fmt: skip
-                    tables.append(table.filter(pc.is_in(table["segment_id"], wanted)))
+
+    def _segments(self, manifests: Sequence[Manifest], lang: str, ids: pa.ChunkedArray) -> pa.Table:
+        """Segments with the wanted ids, in the order of ``ids``."""
+        wanted = pc.unique(ids)
+        tables = [
+            table.filter(pc.is_in(table["segment_id"], wanted))
+            for table in self._read(manifests, lang, SEGMENT_COLUMNS)
+        ]
         found = pa.concat_tables(tables).combine_chunks()
         place = pc.index_in(ids, found["segment_id"].combine_chunks())
         if place.null_count:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 
 from beam_jobs.embed import Embed
 from beam_jobs.knn import Knn
+from beam_jobs.listing import UNDETERMINED, audio_base
 from beam_jobs.pairs import Pairs
 from beam_jobs.prepare import Prepare
+from beam_jobs.prepare_speech import PrepareSpeech
 from beam_jobs.progress import Progress
 from beam_jobs.stage import Run
-from beam_jobs.tasks import language_pairs
+from beam_jobs.tasks import language_pairs, overlaps
 from beam_jobs.thresholds import calibration, resolve_thresholds, score_settings
+from beam_jobs.transcribe import Transcribe
 from encoders import EncoderCard, describe_encoder, require_device, require_same_space
+from encoders.recognise import RecogniserCard, describe_recogniser
 from mining.config import Config
+from mining.config.model import Corpus, LangFrom
 from mining.contract.errors import ConfigError, DatasetError, InputError
+from mining.contract.model_ref import RecogniserRef
 from mining.contract.schemas import SPEECH
 from mining.evaluate.gold import read_gold
+from mining.filter import digest_of_sets
 from mining.io.dataset import Manifest, read_manifest
 from mining.io.pools import Dataset
 from mining.knn import BACKENDS
@@ -49,7 +57,7 @@ class Plan:
                 f"execution.backend: must be one of {', '.join(BACKENDS)}, but is "
                 f"{config.execution.backend!r}"
             )
-        _ = self.cards
+        _ = self.recognisers
         settings = score_settings(config.mining)
         for task in config.tasks.values():
             calibration(config.mining, settings, config.model_of(task.sources[0]), self.run.storage)
@@ -63,46 +71,136 @@ class Plan:
         """What is known of each corpus' encoder.
 
         Raises:
-            ConfigError: if two sides of a task are embedded in different spaces, or a corpus is of a
-                modality that cannot be read yet.
+            ConfigError: if two sides of a task are embedded in different spaces, or an encoder cannot
+                embed what a corpus holds.
         """
         config = self.run.config
-        for name in self.corpora:
-            if config.corpora[name].modality == SPEECH:
-                raise ConfigError(
-                    f"corpora.{name}: modality must be text, but is speech; speech is not read yet"
-                )
         refs = {name: config.model_of(name) for name in self.corpora}
         known = {ref: describe_encoder(ref) for ref in dict.fromkeys(refs.values())}
         cards = {name: known[ref] for name, ref in refs.items()}
         for name, card in cards.items():
-            corpus = config.corpora[name]
-            if card.by_id and (corpus.columns.id is None or corpus.segment != "none"):
-                raise ConfigError(
-                    f"corpora.{name}: must name columns.id and have segment: none, since the vectors of "
-                    f"{card.name} are looked up by id, one a row"
-                )
+            _require_embeddable(name, config.corpora[name], card)
         for name, task in config.tasks.items():
             first, *others = (*task.sources, *task.targets)
             for other in others:
                 require_same_space(cards[first], cards[other], f"tasks.{name}")
+            for side in (task.sources, task.targets):
+                if len({config.corpora[corpus].modality for corpus in side}) > 1:
+                    raise ConfigError(
+                        f"tasks.{name}: one side must be all text or all speech, but {list(side)} are "
+                        "both; make two tasks of it"
+                    )
         return cards
 
     @cached_property
-    def _prepares(self) -> dict[str, Prepare]:
+    def recognisers(self) -> dict[str, tuple[RecogniserRef, RecogniserCard]]:
+        """The recogniser of each corpus that needs one.
+
+        Raises:
+            ConfigError: if there is none for a speech corpus whose encoder takes text only, or it
+                cannot tell languages where it must.
+        """
+        config, found = self.run.config, {}
+        known: dict[RecogniserRef, RecogniserCard] = {}
+        for name in self.corpora:
+            corpus = config.corpora[name]
+            takes_speech = SPEECH in self.cards[name].modalities and corpus.recogniser is None
+            if corpus.modality != SPEECH or takes_speech:
+                continue
+            ref = config.recogniser_of(name)
+            if ref is None:
+                raise ConfigError(
+                    f"corpora.{name}: needs a recogniser, since {self.cards[name].name} takes text "
+                    "only; set recogniser.path to a Whisper or CTC model"
+                )
+            if ref not in known:
+                known[ref] = describe_recogniser(ref)
+            lang = corpus.lang
+            if isinstance(lang, LangFrom) and lang.recognised:
+                if not known[ref].tells_language:
+                    raise ConfigError(
+                        f"corpora.{name}.lang: must be given, since {known[ref].name} cannot tell "
+                        "languages; give a code, or take a Whisper model"
+                    )
+                if ref.language is not None:
+                    raise ConfigError(
+                        f"corpora.{name}: lang must not be recognised where recogniser.language says "
+                        "what to take it for; leave one of them out"
+                    )
+            found[name] = (ref, known[ref])
+        return found
+
+    @cached_property
+    def _prepares(self) -> dict[str, Prepare | PrepareSpeech]:
         """Planned once: the files' versions must not change between the stages of a run."""
         corpora = self.run.config.corpora
         return {
-            name: Prepare.plan(self.run, name, corpora[name], unique_ids=self.cards[name].by_id)
+            name: PrepareSpeech.plan(self.run, name, corpora[name])
+            if corpora[name].modality == SPEECH
+            else Prepare.plan(self.run, name, corpora[name], unique_ids=self.cards[name].by_id)
             for name in self.corpora
         }
 
-    def prepare(self) -> list[Prepare]:
+    def prepare(self) -> list[Prepare | PrepareSpeech]:
         """One stage a corpus."""
         return list(self._prepares.values())
 
+    def transcribe(self) -> list[Transcribe]:
+        """One stage for each speech corpus that a recogniser stands before."""
+        stages = []
+        for name, (ref, card) in self.recognisers.items():
+            prepared = self.prepared(name)
+            stage = self._prepares[name]
+            regions = self.run.dataset("regions", name, stage.hash)
+            foreign = [la for la in prepared.langs if card.languages and la not in card.languages]
+            if foreign := [la for la in foreign if la != UNDETERMINED and ref.language is None]:
+                self.progress.warn(
+                    f"corpora.{name}: {card.name} does not know {', '.join(foreign)}: those recordings "
+                    "are rejected; recogniser.language names a kindred language to take them for"
+                )
+            stages.append(
+                Transcribe(
+                    run=self.run,
+                    subject=name,
+                    segments=prepared,
+                    regions=read_manifest(regions, self.run.storage),
+                    card=card,
+                    ref=ref,
+                    base=audio_base(self.run.config.corpora[name]),
+                    guard=digest_of_sets(self.run.config.contamination.sets, self.run.storage),
+                )
+            )
+        return stages
+
     def segments(self, corpus: str) -> Manifest:
-        """Manifest of a corpus' segments.
+        """Manifest of a corpus' segments, as they are embedded.
+
+        Raises:
+            DatasetError: if they are not prepared, or not transcribed.
+            InputError: if there are none.
+        """
+        for stage in self._transcribes:
+            if stage.subject != corpus:
+                continue
+            if not stage.is_done():
+                raise DatasetError(
+                    f"segments of {corpus}: must be transcribed first; run mining transcribe"
+                )
+            manifest = read_manifest(stage.folder, self.run.storage)
+            if not manifest.rows:
+                raise InputError(
+                    f"corpora.{corpus}: must hold at least one segment with a transcript, but has "
+                    f"none ({_reasons(manifest)}); see {stage.rejects_folder()}"
+                )
+            return manifest
+        return self.prepared(corpus)
+
+    @property
+    def _transcribes(self) -> list[Transcribe]:
+        return self.transcribe() if self.recognisers else []
+
+    def prepared(self, corpus: str) -> Manifest:
+        """Manifest of a corpus' segments, before they are transcribed.
 
         Raises:
             DatasetError: if they are not prepared.
@@ -115,7 +213,8 @@ class Plan:
         if not manifest.rows:
             raise InputError(
                 f"corpora.{corpus}: must hold at least one segment, but has none "
-                f"({manifest.counters.get('rows_in', 0)} rows read; {_reasons(manifest)})"
+                f"({manifest.counters.get('rows_in', 0)} rows read; {_reasons(manifest)}); see "
+                f"{stage.rejects_folder()}"
             )
         return manifest
 
@@ -173,7 +272,7 @@ class Plan:
                     ", ".join(sorted({la for m in side for la in m.langs})) for side in manifests
                 ]
                 raise InputError(
-                    f"tasks.{name}: must have a language pair with text on both sides, but the source "
+                    f"tasks.{name}: must have a language pair with rows on both sides, but the source "
                     f"holds {langs[0]} and the target {langs[1]}"
                 )
             stages.append(
@@ -183,10 +282,16 @@ class Plan:
                     sources=sources,
                     targets=targets,
                     lang_pairs=pairs,
-                    k=score_settings(self.run.config.mining).k,
+                    forward_k=self._k(task.targets),
+                    backward_k=self._k(task.sources),
                 )
             )
         return stages
+
+    def _k(self, corpora: Sequence[str]) -> int:
+        """Neighbours searched among some corpora: more where segments overlap each other."""
+        settings = score_settings(self.run.config.mining)
+        return settings.neighbors(of_speech=overlaps(self.run.config, corpora))
 
     def pairs(self) -> list[Pairs]:
         """One stage a task."""
@@ -216,6 +321,25 @@ class Plan:
                 )
             )
         return stages
+
+
+def _require_embeddable(name: str, corpus: Corpus, card: EncoderCard) -> None:
+    """Vectors that are looked up need one id a segment.
+
+    Raises:
+        ConfigError: if a corpus' segments have none of their own.
+    """
+    if not card.by_id:
+        return
+    is_whole = corpus.segment == "none"
+    if corpus.modality == SPEECH:
+        is_whole = corpus.speech.segment == "recording" and corpus.speech.channel != "each"
+    if corpus.columns.id is None or not is_whole:
+        wanted = "speech.segment: recording" if corpus.modality == SPEECH else "segment: none"
+        raise ConfigError(
+            f"corpora.{name}: must name columns.id and have {wanted}, since the vectors of "
+            f"{card.name} are looked up by id, one a row"
+        )
 
 
 def _reasons(manifest: Manifest) -> str:

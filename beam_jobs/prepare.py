@@ -54,6 +54,7 @@ class Prepare(Stage):
     unique_ids: bool
     name: ClassVar[str] = "prepare"
     phases: ClassVar[tuple[str, ...]] = ("read", "ids", "collapse")
+    version: ClassVar[int] = 2
 
     @classmethod
     def plan(cls, run: Run, subject: str, corpus: Corpus, *, unique_ids: bool) -> Prepare:

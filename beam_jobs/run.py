@@ -12,7 +12,7 @@ from beam_jobs.progress import Progress
 from beam_jobs.stage import Stage
 from beam_jobs.thresholds import effective
 
-STAGES = ("prepare", "embed", "knn", "pairs")
+STAGES = ("prepare", "transcribe", "embed", "knn", "pairs")
 
 
 def run(plan: Plan, stages: Sequence[str], beam_args: Sequence[str], progress: Progress) -> bool:
@@ -30,15 +30,21 @@ def run(plan: Plan, stages: Sequence[str], beam_args: Sequence[str], progress: P
     config = plan.run.config
     claim_output(plan.run, replace(config, mining=effective(config.mining)))
     planned: dict[str, Callable[[], Sequence[Stage]]]
-    planned = {"prepare": plan.prepare, "embed": plan.embed, "knn": plan.knn, "pairs": plan.pairs}
+    planned = {
+        "prepare": plan.prepare,
+        "transcribe": plan.transcribe,
+        "embed": plan.embed,
+        "knn": plan.knn,
+        "pairs": plan.pairs,
+    }
     worked = False
     for name in STAGES:
-        if name not in stages:
-            continue
-        left = [stage for stage in planned[name]() if not stage.is_done()]
-        if left:
-            run_stages(left, beam_args, progress)
+        found = planned[name]() if name in stages else ()
+        left = [stage for stage in found if not stage.is_done()]
+        # text and speech are prepared in phases of their own
+        for kind in dict.fromkeys(map(type, left)):
+            run_stages([stage for stage in left if type(stage) is kind], beam_args, progress)
             worked = True
-        else:
+        if found and not left:
             progress.say(f"{name}: already done")
     return worked

@@ -20,7 +20,9 @@ def summarise(plan: Plan) -> str:
 def _lines(plan: Plan) -> Iterator[str]:
     config = plan.run.config
     for corpus in plan.corpora:
-        yield f"{corpus}: {_read(plan.segments(corpus).counters)}"
+        yield f"{corpus}: {_read(plan.prepared(corpus).counters)}"
+        if corpus in plan.recognisers:
+            yield f"{corpus}: {_heard(plan.segments(corpus).counters)}"
     gold = config.evaluate is not None
     width = max(len("task"), *map(len, config.tasks))
     yield f"{'task':<{width}} {'languages':<16} {'pairs':>8} {'threshold':>10}" + (
@@ -31,7 +33,7 @@ def _lines(plan: Plan) -> Iterator[str]:
         evaluation = judge(plan, task, retrieval=False) if gold else None
         judged: dict[str, Judged] = {}
         if evaluation is not None:
-            judged = {one.key.name: one for one in evaluation.pairs}
+            judged = {one.key.langs: one for one in evaluation.pairs}
         for pair, threshold in manifest.attributes["thresholds"].items():
             shown = "none" if threshold is None else f"{threshold:.3f}"
             line = f"{task:<{width}} {pair:<16} {manifest.counters[f'kept.{pair}']:>8} {shown:>10}"
@@ -40,8 +42,12 @@ def _lines(plan: Plan) -> Iterator[str]:
             yield f"{task:<{width}} {'macro':<16} {'':>8} {'':>10}" + _figures(evaluation.macro)
             f1 = evaluation.macro["f1"]
             yield (
-                f"{task:<{width}} macro F1 by length alone {f1.length_only:.2f}, at random "
-                f"{f1.random:.2f}"
+                f"{task:<{width}} macro F1 by length alone {f1.length_only:.2f}, "
+                + (
+                    f"at random {f1.random:.2f}"
+                    if f1.shuffled is None
+                    else f"with the audio shuffled {f1.shuffled:.2f}"
+                )
             )
         elif gold:
             yield f"{task:<{width}} (the gold holds none of its language pairs)"
@@ -50,13 +56,30 @@ def _lines(plan: Plan) -> Iterator[str]:
 
 def _read(counters: Mapping[str, int]) -> str:
     """``183 rows, 380 segments, rejected: bad_json 1``."""
-    rejected = [
+    read = f"{counters.get('rows_in', 0)} rows, {counters.get('segments', 0)} segments"
+    if "audio_ms" in counters:
+        read += (
+            f" out of {counters['regions']} stretches of speech, {counters['speech_ms'] / 60000:.1f} of "
+            f"{counters['audio_ms'] / 60000:.1f} minutes"
+        )
+    return f"{read}, rejected: {_rejected(counters) or 'none'}"
+
+
+def _heard(counters: Mapping[str, int]) -> str:
+    """``380 of 402 segments have a transcript, 3 of them cut for repetition``."""
+    return (
+        f"{counters['kept']} of {counters['segments_in']} segments have a transcript, "
+        f"{counters['repetition_cut']} of them cut for repetition, rejected: "
+        + (_rejected(counters) or "none")
+    )
+
+
+def _rejected(counters: Mapping[str, int]) -> str:
+    return ", ".join(
         f"{name.removeprefix('rejected.')} {count}"
         for name, count in counters.items()
         if name.startswith("rejected.")
-    ]
-    read = f"{counters.get('rows_in', 0)} rows, {counters.get('segments', 0)} segments"
-    return f"{read}, rejected: {', '.join(rejected) or 'none'}"
+    )
 
 
 def _figures(figures: Mapping[str, Figure]) -> str:

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mining.config.model import LangPairs, Task
+from mining.config.model import Config, LangPairs, Task
 from mining.contract.languages import canonical_language
+from mining.contract.schemas import SPEECH
 from mining.io.dataset import Manifest
 
 LangPair = tuple[str, str]
+
+
+def modality_of(config: Config, corpora: Sequence[str]) -> str:
+    """What the corpora of one side of a task hold; all of them hold the same."""
+    return config.corpora[corpora[0]].modality
+
+
+def overlaps(config: Config, corpora: Sequence[str]) -> bool:
+    """Whether segments of these corpora may overlap in time."""
+    found = (config.corpora[name] for name in corpora)
+    return any(c.modality == SPEECH and c.speech.segment == "candidates" for c in found)
 
 
 def language_pairs(

@@ -26,7 +26,7 @@ def score_settings(mining: Mining) -> ScoreSettings:
     base = ScoreSettings.preset(mining.preset) if mining.preset else ScoreSettings()
     given = {
         name: value
-        for name in ("k", "margin", "select", "score_max")
+        for name in ("k", "speech_k", "margin", "select", "score_max")
         if (value := getattr(mining, name)) is not None
     }
     return replace(base, **given)
@@ -69,6 +69,7 @@ def effective(mining: Mining) -> Mining:
     return replace(
         mining,
         k=settings.k,
+        speech_k=settings.neighbors(of_speech=True),
         margin=settings.margin,
         select=settings.select,
         score_max=settings.score_max,
@@ -87,26 +88,31 @@ def resolve_thresholds(
     entries = calibration(mining, settings, model, storage)
     if not isinstance(entries, tuple):
         return dict.fromkeys(names, entries), ()
-    found: dict[str, Found] = {}
-    for name, pair in zip(names, knn.lang_pairs, strict=True):
+    found: dict[PairKey, Found] = {}
+    for pair in knn.lang_pairs:
         src_rows, tgt_rows = pool_sizes(
             pair, [side.manifest for side in knn.sources], [side.manifest for side in knn.targets]
         )
         conditions = Conditions(
             margin=settings.margin, k=settings.k, src_pool_size=src_rows, tgt_pool_size=tgt_rows
         )
-        key = PairKey(src_lang=pair[0], tgt_lang=pair[1])
-        found[name] = lookup(entries, key, conditions, mining.target_precision)
-    thresholds: dict[str, float | None] = {name: one.threshold for name, one in found.items()}
+        key = PairKey(
+            src_modality=knn.src_modality,
+            tgt_modality=knn.tgt_modality,
+            src_lang=pair[0],
+            tgt_lang=pair[1],
+        )
+        found[key] = lookup(entries, key, conditions, mining.target_precision)
+    thresholds: dict[str, float | None] = {key.langs: one.threshold for key, one in found.items()}
     return thresholds, _summed(found)
 
 
-def _summed(found: dict[str, Found]) -> tuple[str, ...]:
+def _summed(found: dict[PairKey, Found]) -> tuple[str, ...]:
     """One warning of each kind, with the number of further language pairs it holds for."""
     kinds: dict[str, list[str]] = {}
-    for name, one in found.items():
+    for key, one in found.items():
         for warning in one.warnings:
-            kind = re.sub("[0-9]+", "N", warning.removeprefix(f"{name}: "))
+            kind = re.sub("[0-9]+", "N", warning.removeprefix(f"{key.name}: "))
             kinds.setdefault(kind, []).append(warning)
     return tuple(
         some[0] if len(some) == 1 else f"{some[0]} (and {len(some) - 1} more language pairs)"

@@ -30,7 +30,8 @@ def evaluate_command(
 
     Precision, recall and F1 of the pairs as mined and at the threshold of best F1 (BUCC's rule; mine
     with --set mining.threshold=none to let it choose freely), xsim, R@1, R@5 and MRR in the whole
-    pool. Every figure with its 95 % bootstrap interval and two controls.
+    pool. Every figure with its 95 % bootstrap interval and two controls: length alone,
+    and chance (for speech: the audio shuffled).
     """
     config = read_config(config_path, overrides, output)
     import pyarrow as pa
@@ -93,12 +94,13 @@ def calibrate_command(
         for one in calibrate_task(plan, name, [None, *targets]).thresholds
     ]
     width = max(len(name) for name, _ in [("task", None), *found])
+    wide = max([12, *(len(one.entry.key.name) for _, one in found)])
     click.echo(
-        f"{'task':<{width}} {'languages':<12} {'target':>7} {'threshold':>9}  "
+        f"{'task':<{width}} {'languages':<{wide}} {'target':>7} {'threshold':>9}  "
         f"{'precision [95 %]':<22} {'recall':>6}  precision in the other half of the gold"
     )
     for name, one in found:
-        click.echo(f"{name:<{width}} {one.entry.key.name:<12} {_row(one)}")
+        click.echo(f"{name:<{width}} {one.entry.key.name:<{wide}} {_row(one)}")
     path = uri or f"{plan.run.output}/calibration.json"
     write_calibration(path, [one.entry for _, one in found], plan.run.storage)
     click.echo(

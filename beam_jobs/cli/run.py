@@ -8,7 +8,8 @@ from beam_jobs.cli.options import read_config, run_options
 from beam_jobs.progress import Progress
 
 _HELP = {
-    "prepare": "Read texts, normalise, split, refuse, collapse duplicates.",
+    "prepare": "Read texts and recordings, cut them into segments, refuse, collapse duplicates.",
+    "transcribe": "Recognise the speech of prepared segments.",
     "embed": "Embed prepared segments.",
     "knn": "Find nearest neighbours in both directions.",
     "pairs": "Score neighbours, select pairs, write Parquet.",

@@ -252,7 +252,9 @@ class Evaluate:
 
     Attributes:
         gold: table with columns meaning_id, lang, text: rows of one meaning_id are translations.
-            Rows of speech have modality ``speech``, source_uri, start_s and end_s instead of a text.
+            Rows of speech have modality ``speech`` and, instead of a text, source_uri, start_s and
+            end_s (empty: the whole recording), if wanted channel; with a column speaker the bootstrap
+            draws speakers.
         resamples: bootstrap resamples of the 95 % intervals.
     """
 

@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import Literal
 
+from mining.contract.languages import canonical_language
+
 Pooling = Literal["mean", "cls", "last_token", "encoder_mean", "pooler"]
 
 
@@ -80,6 +82,8 @@ class RecogniserRef:
             computes 30 s. 0: each stretch by itself.
         max_tokens: longest transcript of a clip, in tokens. Whisper's own limit is 448, prompt
             included.
+        language: told to the recogniser in place of the recordings' own: for one that it does not
+            know, a kindred one. Segments keep their own.
     """
 
     path: str
@@ -88,8 +92,11 @@ class RecogniserRef:
     batch_clips: int = 4
     clip_s: float = 28.0
     max_tokens: int = 224
+    language: str | None = None
 
     def __post_init__(self) -> None:
+        if self.language is not None and canonical_language(self.language) is None:
+            raise ValueError(f"language must be a code such as deu, but is {self.language!r}")
         if not self.path.strip():
             raise ValueError("path must name a recogniser, but is empty")
         if self.batch_clips < 1:

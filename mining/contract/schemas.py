@@ -77,7 +77,7 @@ SEGMENT = _schema(
         pa.field("start_sample", pa.int64()),
         pa.field("num_samples", pa.int64()),
         pa.field("sample_rate_hz", pa.int32()),
-        # What batches are sized by: characters of text, samples of speech.
+        # What batches are sized by: characters of text, samples of speech at 16 kHz.
         _required("length", pa.int64()),
         _required("occurrences", pa.int64()),
         # Since version 2. Of speech:

@@ -1,6 +1,7 @@
 """Judging mined pairs and embeddings against gold, and choosing thresholds from it."""
 
 from mining.evaluate.bitext import Score, precision_recall_f1
+from mining.evaluate.boundary import Boundary
 from mining.evaluate.calibration import (
     Conditions,
     Threshold,
@@ -8,12 +9,15 @@ from mining.evaluate.calibration import (
     read_calibration,
     write_calibration,
 )
+from mining.evaluate.distractors import length_matched
 from mining.evaluate.gold import PairGold, PairKey, pair_gold, read_gold
 from mining.evaluate.judge import Evaluation, JudgeSettings, Side, Trial, evaluate
+from mining.evaluate.locate import locate_speech
 from mining.evaluate.render import render
 from mining.evaluate.thresholds import Sample, calibrate
 
 __all__ = [
+    "Boundary",
     "Conditions",
     "Evaluation",
     "JudgeSettings",
@@ -26,6 +30,8 @@ __all__ = [
     "Trial",
     "calibrate",
     "evaluate",
+    "length_matched",
+    "locate_speech",
     "lookup",
     "pair_gold",
     "precision_recall_f1",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from mining.contract.errors import ConfigError, DatasetError
+from mining.contract.schemas import TEXT
 from mining.evaluate.gold import EVERY, PairKey
 from mining.io.filesystem import Storage, read_bytes, write_atomic
 
@@ -103,6 +104,9 @@ def lookup(
 ) -> Found:
     """The threshold for a language pair, or else the one pooled over language pairs.
 
+    Where speech is mined and the calibration knows neither for these modalities, that of text against
+    text is taken, with a warning.
+
     Args:
         entries: a calibration.
         key: the language pair that is mined.
@@ -116,13 +120,7 @@ def lookup(
     wanted = f"a {conditions.margin} threshold for " + (
         "the best F1" if target is None else f"precision {target:g}"
     )
-    pooled = PairKey(
-        src_modality=key.src_modality,
-        tgt_modality=key.tgt_modality,
-        src_lang=EVERY,
-        tgt_lang=EVERY,
-    )
-    for candidate in (key, pooled):
+    for candidate in _candidates(key):
         matching = [
             entry
             for entry in entries
@@ -146,9 +144,21 @@ def lookup(
     )
 
 
+def _candidates(key: PairKey) -> tuple[PairKey, ...]:
+    """Keys whose threshold may be taken, the fittest first."""
+    pooled = replace(key, src_lang=EVERY, tgt_lang=EVERY)
+    as_text = (replace(k, src_modality=TEXT, tgt_modality=TEXT) for k in (key, pooled))
+    return tuple(dict.fromkeys((key, pooled, *as_text)))
+
+
 def _warnings(key: PairKey, entry: Threshold, here: Conditions) -> Iterable[str]:
     there = entry.conditions
-    if entry.key != key:
+    if _modalities(entry.key) != _modalities(key):
+        yield (
+            f"{key.name}: calibrated on text against text; transcripts and speech score lower: "
+            "calibrate with gold of your own"
+        )
+    if entry.key.langs != key.langs:
         yield f"{key.name}: no threshold of its own; taking the one pooled over language pairs"
     if there.k != here.k:
         yield (
@@ -162,6 +172,10 @@ def _warnings(key: PairKey, entry: Threshold, here: Conditions) -> Iterable[str]
                 f"{key.name}: the threshold was calibrated with {then} {name} segments, but there "
                 f"are {now}; calibrate on a pool of this size"
             )
+
+
+def _modalities(key: PairKey) -> tuple[str, str]:
+    return key.src_modality, key.tgt_modality
 
 
 def _distance(there: Conditions, here: Conditions) -> tuple[bool, float]:

@@ -1,17 +1,20 @@
-"""Judge language pairs: every figure with its 95 % interval and its two controls."""
+"""Judge language pairs: every figure with its 95 % interval and its controls."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mining.contract.errors import InputError
-from mining.evaluate.bitext import best_score, label_pairs, pr_curve
+from mining.contract.schemas import SPEECH
+from mining.evaluate.bitext import Labelled, best_score, label_pairs, pr_curve
 from mining.evaluate.bootstrap import bootstrap
+from mining.evaluate.boundary import Boundary, boundaries, hit_errors_ms, pooled
 from mining.evaluate.controls import (
     Lengths,
     length_pairs,
@@ -19,6 +22,7 @@ from mining.evaluate.controls import (
     log_lengths,
     random_pairs,
     random_ranks,
+    shuffled_rows,
 )
 from mining.evaluate.gold import PairGold, PairKey
 from mining.evaluate.retrieval import Pools, retrieve
@@ -57,7 +61,8 @@ class Side:
 
     Attributes:
         ids: string [N], segment ids.
-        lengths: int64 [N], characters or samples.
+        lengths: int64 [N], characters of text, milliseconds of speech (samples would depend on the
+            rate).
         vectors: float [N, D], L2-normalised; None leaves the retrieval figures out.
     """
 
@@ -87,9 +92,11 @@ class Figure:
     """One figure as a share of 1; NaN where it does not apply.
 
     Attributes:
-        low: lower bound of the 95 % interval over meanings; ``high`` the upper.
+        low: lower bound of the 95 % interval over meanings, or speakers; ``high`` the upper.
         length_only: the same figure if similarity were closeness in length.
         random: the same figure if similarity were chance.
+        shuffled: the same figure of the same mining with the vectors of the audio dealt out to other
+            segments; None where no side is speech.
     """
 
     value: float
@@ -97,28 +104,34 @@ class Figure:
     high: float
     length_only: float
     random: float
+    shuffled: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """Figures of one language pair, by metric."""
+    """Figures of one language pair, by metric; ``boundaries`` of its speech, if it has gold times."""
 
     key: PairKey
     golds: int
     mined: int
     best_threshold: float
     figures: Mapping[str, Figure]
+    boundaries: tuple[Boundary, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Figures of all language pairs, and their plain means."""
+    """Figures of all language pairs, and their plain means; ``boundaries`` of all hits together."""
 
     pairs: tuple[Judged, ...]
     macro: Mapping[str, Figure]
+    boundaries: tuple[Boundary, ...] = ()
 
     def to_table(self) -> pa.Table:
-        """One row per language pair (the mean last, as ``macro``) and metric."""
+        """One row per language pair (the mean last, as ``macro``) and metric.
+
+        Boundaries of speech follow, those of all hits together as ``pooled``.
+        """
         rows = [
             {
                 "pair": name,
@@ -128,6 +141,7 @@ class Evaluation:
                 "high": figure.high,
                 "length_only": figure.length_only,
                 "random": figure.random,
+                "shuffled": figure.shuffled,
                 "golds": golds,
                 "mined": mined,
                 "best_threshold": threshold,
@@ -137,6 +151,15 @@ class Evaluation:
                 ("macro", self.macro, None, None, None),
             )
             for metric, figure in figures.items()
+        ]
+        rows += [
+            {"pair": name, "metric": metric, "value": value}
+            for name, sides in (
+                *((judged.key.name, judged.boundaries) for judged in self.pairs),
+                ("pooled", self.boundaries),
+            )
+            for side in sides
+            for metric, value in side.metrics().items()
         ]
         return pa.Table.from_pylist(rows, schema=_TABLE)
 
@@ -150,6 +173,7 @@ _TABLE = pa.schema(
         ("high", pa.float64()),
         ("length_only", pa.float64()),
         ("random", pa.float64()),
+        ("shuffled", pa.float64()),
         ("golds", pa.int64()),
         ("mined", pa.int64()),
         ("best_threshold", pa.float64()),
@@ -158,67 +182,98 @@ _TABLE = pa.schema(
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Counted:
-    """One trial as sums over meanings, from which every figure and every resample follows."""
+class _Sums:
+    """Pairs and queries as sums over meanings, from which every figure and every resample follows."""
 
     per_gold: NDArray[np.float64]  # [G, TOTALS]
     stray: NDArray[np.float64]  # [2], wrong pairs whose source has no meaning: all, at best
     best_threshold: float
+
+    @property
+    def figures(self) -> NDArray[np.float64]:
+        """Every metric: float64 [len(METRICS)]."""
+        return figures(self.per_gold.sum(axis=0), self.stray, np.array(len(self.per_gold)))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Counted:
+    """What is kept of one trial."""
+
+    key: PairKey
+    mined: int
+    units: tuple[tuple[str, str], ...]  # [G]
+    sums: _Sums
     length_only: NDArray[np.float64]  # [len(METRICS)]
     random: NDArray[np.float64]
+    shuffled: NDArray[np.float64]  # NaN where no side is speech
+    errors_ms: Mapping[str, NDArray[np.float64]]
 
 
-def evaluate(trials: Sequence[Trial], settings: JudgeSettings) -> Evaluation:
+def evaluate(trials: Iterable[Trial], settings: JudgeSettings) -> Evaluation:
     """Judge language pairs.
 
     The bootstrap draws meanings by their names, so that languages which share meanings rise and
-    fall together in the interval of the mean; wrong pairs of sources without a meaning are drawn by
-    a Poisson law. The threshold of best F1 stays fixed.
+    fall together in the interval of the mean. Where the gold names the speaker of a source, it draws
+    speakers, all meanings of one together (the cluster bootstrap: Field and Welsh 2007). Wrong pairs
+    of sources without a meaning are drawn by a Poisson law. The threshold of best F1 stays fixed.
+
+    Args:
+        trials: taken one by one, so that only one need be in memory.
+        settings: how figures are made.
 
     Raises:
         InputError: if there is nothing to judge, or a language pair has no gold.
     """
-    if not trials:
-        raise InputError("evaluate: there must be at least one language pair, but there is none")
     counted = [_count(trial, settings) for trial in trials]
-    names = sorted({name for trial in trials for name in trial.gold.meanings})
+    if not counted:
+        raise InputError("evaluate: there must be at least one language pair, but there is none")
+    names = sorted({name for trial in counted for name in trial.units})
     place = {name: unit for unit, name in enumerate(names)}
-    units = [np.array([place[m] for m in trial.gold.meanings]) for trial in trials]
+    units = [np.array([place[name] for name in trial.units]) for trial in counted]
     rng = np.random.default_rng([settings.seed, 1])
 
     def statistic(weights: NDArray[np.float32]) -> NDArray[np.float64]:
         drawn = [
-            resampled_figures(weights[:, unit], trial.per_gold, trial.stray, rng)
+            resampled_figures(weights[:, unit], trial.sums.per_gold, trial.sums.stray, rng)
             for unit, trial in zip(units, counted, strict=True)
         ]
         return np.stack([*drawn, np.mean(drawn, axis=0)], axis=1)
 
     low, high = bootstrap(statistic, len(names), settings.resamples, rng)
-    values = np.stack(
-        [figures(c.per_gold.sum(axis=0), c.stray, np.array(len(c.per_gold))) for c in counted]
-    )
-    length, chance = (np.stack([getattr(c, n) for c in counted]) for n in ("length_only", "random"))
-    table = np.stack([values, low[:-1], high[:-1], length, chance])
-    macro = np.stack([values.mean(0), low[-1], high[-1], length.mean(0), chance.mean(0)])
+    values = np.stack([trial.sums.figures for trial in counted])
+    controls = np.stack([[c.length_only, c.random, c.shuffled] for c in counted])
+    table = np.stack([values, low[:-1], high[:-1], *controls.swapaxes(0, 1)])
+    macro = np.stack([values.mean(0), low[-1], high[-1], *controls.mean(0)])
     return Evaluation(
         pairs=tuple(
             Judged(
                 key=trial.key,
-                golds=len(trial.gold.meanings),
-                mined=trial.pairs.num_rows,
-                best_threshold=counts.best_threshold,
+                golds=len(trial.units),
+                mined=trial.mined,
+                best_threshold=trial.sums.best_threshold,
                 figures=_named(table[:, row]),
+                boundaries=boundaries(trial.errors_ms),
             )
-            for row, (trial, counts) in enumerate(zip(trials, counted, strict=True))
+            for row, trial in enumerate(counted)
         ),
         macro=_named(macro),
+        boundaries=boundaries(pooled([trial.errors_ms for trial in counted])),
     )
 
 
 def _named(values: NDArray[np.float64]) -> dict[str, Figure]:
     return {
-        metric: Figure(value=v, low=low, high=high, length_only=length, random=chance)
-        for metric, (v, low, high, length, chance) in zip(METRICS, values.T.tolist(), strict=True)
+        metric: Figure(
+            value=v,
+            low=low,
+            high=high,
+            length_only=length,
+            random=chance,
+            shuffled=None if np.isnan(shuffled) else shuffled,
+        )
+        for metric, (v, low, high, length, chance, shuffled) in zip(
+            METRICS, values.T.tolist(), strict=True
+        )
         if not np.isnan(v)
     }
 
@@ -230,32 +285,81 @@ def _count(trial: Trial, settings: JudgeSettings) -> _Counted:
             f"evaluate: {trial.key.name} must have gold, but no meaning has both languages; add "
             "gold or leave the pair out"
         )
+    asked = trial.gold.queries(trial.source.ids)
     src_gold = trial.gold.of_sources(trial.source.ids)
     tgt_gold = trial.gold.of_targets(trial.target.ids)
     labelled = label_pairs(trial.pairs, trial.gold)
+    src, tgt = log_lengths(trial.source.lengths, trial.target.lengths)
+    lengths = Lengths(src=src, src_gold=src_gold, tgt=tgt, tgt_gold=tgt_gold, golds=golds)
+    ranked = replace(lengths, src_gold=asked)
+    rng = np.random.default_rng([settings.seed, 0])
+    return _Counted(
+        key=trial.key,
+        mined=trial.pairs.num_rows,
+        units=trial.gold.units,
+        sums=_sums(labelled, _pools(trial, asked, tgt_gold), settings),
+        length_only=control_figures(length_pairs(lengths, rng), length_ranks(ranked, rng)),
+        random=control_figures(random_pairs(lengths, rng), random_ranks(ranked, rng)),
+        shuffled=_shuffled(trial, settings),
+        errors_ms=hit_errors_ms(labelled, trial.pairs, trial.gold),
+    )
+
+
+def _shuffled(trial: Trial, settings: JudgeSettings) -> NDArray[np.float64]:
+    """The figures with the vectors of one side's speech dealt out to other segments of its pool.
+
+    Of speech on both sides the source is dealt out, which is enough. Nothing is mined again: what a
+    vector found is now said of the segment that was given it.
+    """
+    if SPEECH not in (trial.key.src_modality, trial.key.tgt_modality):
+        return np.full(len(METRICS), np.nan)
+    gold, rng = trial.gold, np.random.default_rng([settings.seed, 2])
+    asked, src_gold = gold.queries(trial.source.ids), gold.of_sources(trial.source.ids)
+    tgt_gold = gold.of_targets(trial.target.ids)
+    if trial.key.src_modality == SPEECH:
+        to = shuffled_rows(len(src_gold), rng)
+        asked, src_gold = asked[to], src_gold[to]
+    else:
+        tgt_gold = tgt_gold[shuffled_rows(len(tgt_gold), rng)]
+    source = _meanings(trial.pairs["src_segment_id"], trial.source.ids, src_gold)
+    target = _meanings(trial.pairs["tgt_segment_id"], trial.target.ids, tgt_gold)
+    labelled = replace(
+        label_pairs(trial.pairs, gold),
+        gold=np.where(source == target, source, -1),
+        source_gold=source,
+    )
+    return _sums(labelled, _pools(trial, asked, tgt_gold), settings).figures
+
+
+def _meanings(
+    ids: pa.ChunkedArray, pool: pa.StringArray, meaning: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Meaning of each segment, -1 where it has none or is not in the pool: int64 [N]."""
+    row = pc.fill_null(pc.index_in(ids, value_set=pool), -1).to_numpy()
+    found: NDArray[np.int64] = np.append(meaning, -1)[row]  # -1 takes the last
+    return found
+
+
+def _pools(trial: Trial, asked: NDArray[np.int64], tgt_gold: NDArray[np.int64]) -> Pools | None:
+    if trial.source.vectors is None or trial.target.vectors is None:
+        return None
+    return Pools(
+        src_vectors=trial.source.vectors,
+        src_gold=asked,
+        tgt_vectors=trial.target.vectors,
+        tgt_gold=tgt_gold,
+    )
+
+
+def _sums(labelled: Labelled, pools: Pools | None, settings: JudgeSettings) -> _Sums:
     threshold = best_score(pr_curve(labelled)).threshold
-    per_gold = np.zeros((golds, TOTALS))
+    per_gold = np.zeros((labelled.golds, TOTALS))
     stray = np.zeros(2)
     for column, bar in enumerate((-np.inf, threshold)):
         found, wrong, stray[column] = pair_totals(labelled, bar)
         per_gold[:, 2 * column], per_gold[:, 2 * column + 1] = found, wrong
-    src, tgt = log_lengths(trial.source.lengths, trial.target.lengths)
-    lengths = Lengths(src=src, src_gold=src_gold, tgt=tgt, tgt_gold=tgt_gold, golds=golds)
-    if trial.source.vectors is not None and trial.target.vectors is not None:
-        pools = Pools(
-            src_vectors=trial.source.vectors,
-            src_gold=src_gold,
-            tgt_vectors=trial.target.vectors,
-            tgt_gold=tgt_gold,
-        )
+    if pools is not None:
         result = retrieve(pools, settings.k, settings.margin)
         columns = query_totals(result.rank, result.error)
-        np.add.at(per_gold[:, QUERY_COLUMNS], src_gold[src_gold >= 0], columns)
-    rng = np.random.default_rng([settings.seed, 0])
-    return _Counted(
-        per_gold=per_gold,
-        stray=stray,
-        best_threshold=threshold,
-        length_only=control_figures(length_pairs(lengths, rng), length_ranks(lengths, rng)),
-        random=control_figures(random_pairs(lengths, rng), random_ranks(lengths, rng)),
-    )
+        np.add.at(per_gold[:, QUERY_COLUMNS], pools.src_gold[pools.src_gold >= 0], columns)
+    return _Sums(per_gold=per_gold, stray=stray, best_threshold=threshold)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from mining.evaluate.boundary import Boundary
 from mining.evaluate.judge import Evaluation, Figure
 
 _BLOCKS = (
@@ -28,7 +29,8 @@ _TITLES = {
 def render(evaluation: Evaluation) -> str:
     """Tables per block of metrics: one line a language pair, the mean last.
 
-    A figure reads ``.93 [.91,.95] .02 .00``: value, 95 % interval, and the controls.
+    A figure reads ``.93 [.91,.95] .02 .00``: value, 95 % interval, and two controls: length only,
+    then random or, where there is speech, shuffled audio, which leaves the random one nothing to say.
     """
     blocks = []
     for title, metrics in _BLOCKS:
@@ -47,8 +49,31 @@ def render(evaluation: Evaluation) -> str:
             ]
             lines.append(["macro", "", "", "", *_cells(evaluation.macro, present)])
             blocks.append(_aligned([header, *lines]))
-    legend = "Each figure: value [95 % interval] length-only control, random control."
+    if evaluation.boundaries:
+        blocks.append(_aligned(_boundary_lines(evaluation)))
+    speech = any(figure.shuffled is not None for figure in evaluation.macro.values())
+    chance = "shuffled-audio" if speech else "random"
+    legend = f"Each figure: value [95 % interval] length-only control, {chance} control."
     return "\n\n".join([*blocks, legend]) + "\n"
+
+
+def _boundary_lines(evaluation: Evaluation) -> list[list[str]]:
+    title = "boundary errors of hits, ms"
+    columns = ["start median", "start p90", "end median", "end p90"]
+    named = [(judged.key.name, judged.boundaries) for judged in evaluation.pairs]
+    return [
+        [title, "side", "hits", *columns],
+        *(
+            _boundary_line(name, side)
+            for name, sides in (*named, ("pooled", evaluation.boundaries))
+            for side in sides
+        ),
+    ]
+
+
+def _boundary_line(name: str, side: Boundary) -> list[str]:
+    figures = (side.start_median_ms, side.start_p90_ms, side.end_median_ms, side.end_p90_ms)
+    return [name, side.side, str(side.hits), *(f"{figure:.0f}" for figure in figures)]
 
 
 def _cells(figures: Mapping[str, Figure], metrics: Sequence[str]) -> list[str]:
@@ -56,8 +81,9 @@ def _cells(figures: Mapping[str, Figure], metrics: Sequence[str]) -> list[str]:
 
 
 def _cell(figure: Figure) -> str:
+    control = figure.random if figure.shuffled is None else figure.shuffled
     value, low, high, length, chance = map(
-        _share, (figure.value, figure.low, figure.high, figure.length_only, figure.random)
+        _share, (figure.value, figure.low, figure.high, figure.length_only, control)
     )
     return f"{value} [{low},{high}] {length} {chance}"
 

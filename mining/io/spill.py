@@ -29,7 +29,7 @@ def write_spill(
     order = np.argsort(partition, kind="stable")
     held, starts = np.unique(partition[order], return_index=True)
     sorted_table = table.take(pa.array(order)).combine_chunks()
-    ends = [*starts[1:], table.num_rows]
+    ends = [*starts, table.num_rows][1:]
 
     def write(file: BinaryIO) -> None:
         options = pa.ipc.IpcWriteOptions(compression=_COMPRESSION)
@@ -41,15 +41,16 @@ def write_spill(
     return [int(p) for p in held]
 
 
-def read_spill(uri: str, batches: Sequence[int], storage: Storage) -> pa.Table:
-    """Read some record batches of a spill file.
+def read_spill(uri: str, batches: Sequence[int] | None, storage: Storage) -> pa.Table:
+    """Read some record batches of a spill file; None: all.
 
     Raises:
         DatasetError: if the file is damaged.
     """
     try:
         with open_read(uri, storage) as handle, pa.ipc.open_file(handle) as reader:
-            return pa.Table.from_batches([reader.get_batch(i) for i in batches], reader.schema)
+            wanted = range(reader.num_record_batches) if batches is None else batches
+            return pa.Table.from_batches([reader.get_batch(i) for i in wanted], reader.schema)
     except pa.ArrowInvalid as error:
         raise DatasetError(
             f"{uri}: is damaged ({error}); remove the output and run again"

@@ -118,18 +118,21 @@ def search_tile_both(
     columns: Vectors,
     k: int,
     *,
+    backward_k: int | None = None,
     backend: str = "faiss-flat",
     threads: int | None = None,
 ) -> tuple[pa.Table, pa.Table]:
     """Both directions of a tile: rows search columns (forward), columns search rows (backward).
 
-    Arguments, tables and errors as for :func:`search_tile`.
+    Arguments, tables and errors as for :func:`search_tile`; ``backward_k`` neighbours are wanted of
+    the columns, as many as of the rows if it is None.
     """
-    _check(rows, columns, k)
+    back = k if backward_k is None else backward_k
+    _check(rows, columns, min(k, back))
     kernel: Nominator = nominator(backend, threads)
     wide_rows, wide_columns = _wide(rows), _wide(columns)
     forward = _table(rows, columns, nearest(wide_rows, wide_columns, k, kernel), FORWARD)
-    backward = _table(columns, rows, nearest(wide_columns, wide_rows, k, kernel), BACKWARD)
+    backward = _table(columns, rows, nearest(wide_columns, wide_rows, back, kernel), BACKWARD)
     return forward, backward
 
 

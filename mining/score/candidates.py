@@ -16,6 +16,7 @@ from mining.contract.errors import InputError
 from mining.contract.schemas import NEIGHBOR, checked
 from mining.score.one_to_one import is_first
 from mining.score.settings import Margin, ScoreSettings
+from mining.score.spans import Spans, apart
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -59,7 +60,13 @@ class _Union:
     backward_rank: NDArray[np.int16]
 
 
-def score_candidates(forward: pa.Table, backward: pa.Table, settings: ScoreSettings) -> pa.Table:
+def score_candidates(
+    forward: pa.Table,
+    backward: pa.Table,
+    settings: ScoreSettings,
+    src_spans: Spans | None = None,
+    tgt_spans: Spans | None = None,
+) -> pa.Table:
     """Margin scores of every pair that is a neighbour in at least one direction.
 
     score = margin(a, b), b = (mean similarity of the source's k nearest targets + mean similarity
@@ -67,10 +74,16 @@ def score_candidates(forward: pa.Table, backward: pa.Table, settings: ScoreSetti
     than k neighbours is averaged over those it has. Computed in float64 from the stored float32
     similarities, summed by rank, rounded to float32 once.
 
+    Where speech is searched, the k nearest are mostly versions of one stretch, all as similar, which
+    would lift the mean and hide a right pair. With the spans of that side, its neighbours up to
+    ``speech_k`` are candidates, and the mean is over the k best ranked that do not overlap.
+
     Args:
         forward: NEIGHBOR rows, sources search targets, in any order.
         backward: NEIGHBOR rows, targets search sources.
-        settings: k, margin and best are used here.
+        settings: k, speech_k, margin and best are used here.
+        src_spans: of all sources, if they are speech; None: they do not overlap.
+        tgt_spans: of all targets.
 
     Returns:
         CANDIDATE table, best first: by margin_score and similarity, both descending, then by
@@ -78,16 +91,23 @@ def score_candidates(forward: pa.Table, backward: pa.Table, settings: ScoreSetti
 
     Raises:
         InputError: if a pair stands twice in one direction, or a row was found as a neighbour but
-            has none of its own.
+            has none of its own, or has no span where spans are given.
         SchemaError: if a table has not the NEIGHBOR schema.
     """
-    forward = _within(checked(forward, NEIGHBOR, "score: forward neighbours"), settings.k)
-    backward = _within(checked(backward, NEIGHBOR, "score: backward neighbours"), settings.k)
+    forward = _within(
+        checked(forward, NEIGHBOR, "score: forward neighbours"),
+        settings.neighbors(of_speech=tgt_spans is not None),
+    )
+    backward = _within(
+        checked(backward, NEIGHBOR, "score: backward neighbours"),
+        settings.neighbors(of_speech=src_spans is not None),
+    )
     src_ids, fwd_src, bwd_src = _codes(forward["query_id"], backward["index_id"])
     tgt_ids, bwd_tgt, fwd_tgt = _codes(backward["query_id"], forward["index_id"])
     fwd = _neighbors(forward, fwd_src, fwd_tgt)
     bwd = _neighbors(backward, bwd_tgt, bwd_src)
-    src_mean, tgt_mean = _means(fwd, src_ids), _means(bwd, tgt_ids)
+    src_mean = _means(_apart(fwd, tgt_ids, tgt_spans, settings.k), src_ids)
+    tgt_mean = _means(_apart(bwd, src_ids, src_spans, settings.k), tgt_ids)
 
     union = _union(fwd, bwd, len(tgt_ids))
     average = (src_mean[union.src] + tgt_mean[union.tgt]) / 2.0
@@ -172,6 +192,20 @@ def _neighbors(table: pa.Table, query: Ints, index: Ints) -> _Neighbors:
         index=index,
         similarity=table["similarity"].to_numpy(),
         rank=table["rank"].to_numpy(),
+    )
+
+
+def _apart(neighbors: _Neighbors, ids: pa.Array, spans: Spans | None, k: int) -> _Neighbors:
+    """Of the neighbours of every query the k best that do not overlap; ``ids`` of those found."""
+    if spans is None:
+        return neighbors
+    order = np.lexsort((neighbors.rank, neighbors.query))
+    rows = order[apart(neighbors.query[order], neighbors.index[order], spans.take(ids), k)]
+    return _Neighbors(
+        query=neighbors.query[rows],
+        index=neighbors.index[rows],
+        similarity=neighbors.similarity[rows],
+        rank=neighbors.rank[rows],
     )
 
 

@@ -13,9 +13,8 @@ from mining.contract.schemas import REJECT
 from mining.score.one_to_one import one_to_one
 from mining.score.settings import ScoreSettings
 
-_KEPT = ""
-_REASONS = np.array([_KEPT, "below_threshold", "above_score_max", "not_best", "not_mutual"])
-_BELOW, _ABOVE, _NOT_BEST, _NOT_MUTUAL = 1, 2, 3, 4
+_REASONS = np.array(["", "below_threshold", "above_score_max", "not_best", "not_mutual", "overlap"])
+KEPT, _BELOW, _ABOVE, NOT_BEST, _NOT_MUTUAL, OVERLAP = range(6)  # places in it
 _STAGE = "pairs"
 _BATCH_ROWS = 65536
 
@@ -41,24 +40,24 @@ def select(candidates: pa.Table, settings: ScoreSettings) -> tuple[pa.Table, pa.
     Raises:
         InputError: if the candidates are not best first.
     """
+    reason = judge(candidates, settings)
+    if settings.select == "max":
+        open_rows = np.flatnonzero(reason == KEPT)
+        pairs = candidates.select(["src_segment_id", "tgt_segment_id"]).take(pa.array(open_rows))
+        taken = one_to_one(codes(pairs["src_segment_id"])[0], codes(pairs["tgt_segment_id"])[0])
+        reason[open_rows[~taken]] = NOT_BEST
+    return split(candidates, reason)
+
+
+def judge(candidates: pa.Table, settings: ScoreSettings) -> NDArray[np.int8]:
+    """Reason code of each candidate by itself, before one-to-one; ``KEPT``: none.
+
+    Raises:
+        InputError: if the candidates are not best first.
+    """
     score = candidates["margin_score"].to_numpy()
     if np.any(score[1:] > score[:-1]):
         raise InputError("select: candidates must be best first, as score_candidates returns them")
-    reason = _judge(candidates, score, settings)
-    if settings.select == "max":
-        open_rows = np.flatnonzero(reason == 0)
-        pairs = candidates.select(["src_segment_id", "tgt_segment_id"]).take(pa.array(open_rows))
-        taken = one_to_one(_codes(pairs["src_segment_id"]), _codes(pairs["tgt_segment_id"]))
-        reason[open_rows[~taken]] = _NOT_BEST
-    kept = candidates.filter(pa.array(reason == 0))
-    rejected = candidates.filter(pa.array(reason != 0))
-    return kept, _rejects(rejected, reason[reason != 0])
-
-
-def _judge(
-    candidates: pa.Table, score: NDArray[np.float32], settings: ScoreSettings
-) -> NDArray[np.int8]:
-    """Reason code of each candidate by itself, before one-to-one; 0: none."""
     src_best = candidates["src_best"].to_numpy()
     tgt_best = candidates["tgt_best"].to_numpy()
     either = src_best | tgt_best
@@ -70,41 +69,68 @@ def _judge(
         "union": either,
         "all": np.ones_like(either),
     }[settings.select]
-    reason = np.zeros(len(score), dtype=np.int8)
+    reason = np.full(len(score), KEPT, dtype=np.int8)
     wide = score.astype(np.float64)
     if settings.threshold is not None:
         low = wide <= settings.threshold if settings.strict else wide < settings.threshold
         reason[low] = _BELOW
     if settings.score_max is not None:
         reason[wide > settings.score_max] = _ABOVE
-    reason[~wanted] = _NOT_BEST
+    reason[~wanted] = NOT_BEST
     if settings.select == "intersection":
         reason[either & ~wanted] = _NOT_MUTUAL
     return reason
 
 
-def _codes(ids: pa.ChunkedArray) -> NDArray[np.int64]:
+def codes(ids: pa.ChunkedArray) -> tuple[NDArray[np.int64], pa.Array]:
+    """A small integer for each distinct id, int64 [N], and the ids these stand for."""
     encoded = ids.dictionary_encode().unify_dictionaries()
-    codes = [chunk.indices.to_numpy().astype(np.int64) for chunk in encoded.chunks]
-    return np.concatenate([np.empty(0, np.int64), *codes])
+    if not encoded.num_chunks:
+        return np.empty(0, np.int64), pa.array([], pa.string())
+    found = [chunk.indices.to_numpy().astype(np.int64) for chunk in encoded.chunks]
+    return np.concatenate(found), encoded.chunk(0).dictionary
 
 
-def _rejects(rows: pa.Table, reason: NDArray[np.int8]) -> pa.Table:
+def split(
+    candidates: pa.Table, reason: NDArray[np.int8], rival: NDArray[np.int64] | None = None
+) -> tuple[pa.Table, pa.Table]:
+    """Kept rows, and a REJECT row for each other one.
+
+    Args:
+        candidates: C rows.
+        reason: int8 [C], codes of reasons.
+        rival: int64 [C], the row that a row lost to, which its detail then names; -1: none.
+    """
+    lost = reason != KEPT
+    rows = candidates.filter(pa.array(lost))
+    detail = pc.binary_join_element_wise(
+        "margin_score", rows["margin_score"].cast(pa.string()), " "
+    )
+    if rival is not None:
+        beaten = np.flatnonzero(rival[lost] >= 0)
+        names = _pair_ids(candidates.take(pa.array(rival[lost][beaten])))
+        longer = pc.binary_join_element_wise(detail.take(pa.array(beaten)), names, ", overlaps ")
+        detail = pc.replace_with_mask(
+            detail.combine_chunks(), pa.array(rival[lost] >= 0), longer.combine_chunks()
+        )
+    reasons = pa.DictionaryArray.from_arrays(pa.array(reason[lost]), pa.array(_REASONS))
+    rejected = pa.table(
+        [
+            _pair_ids(rows),
+            pa.repeat(pa.scalar(_STAGE, pa.string()), rows.num_rows),
+            reasons.cast(pa.string()),
+            detail,
+        ],
+        schema=REJECT,
+    )
+    return candidates.filter(pa.array(~lost)), rejected
+
+
+def _pair_ids(rows: pa.Table) -> pa.Array:
     ids = rows.select(["src_segment_id", "tgt_segment_id"])
-    names_of_pairs = (
+    names = (
         name
         for batch in ids.to_batches(max_chunksize=_BATCH_ROWS)  # bounds the Python strings alive
         for name in pair_ids(*(column.to_pylist() for column in batch.columns))
     )
-    names = pa.DictionaryArray.from_arrays(pa.array(reason), pa.array(_REASONS))
-    return pa.table(
-        [
-            pa.array(names_of_pairs, pa.string(), size=rows.num_rows),
-            pa.repeat(pa.scalar(_STAGE, pa.string()), rows.num_rows),
-            names.cast(pa.string()),
-            pc.binary_join_element_wise(
-                "margin_score", rows["margin_score"].cast(pa.string()), " "
-            ),
-        ],
-        schema=REJECT,
-    )
+    return pa.array(names, pa.string(), size=rows.num_rows)

@@ -15,6 +15,7 @@ Select = Literal["forward", "backward", "intersection", "max", "union", "all"]
 Best = Literal["margin", "nearest"]
 
 _MAX_K = 1024
+_SPEECH_FACTOR = 16  # up to 16 candidates share a region of speech
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,9 @@ class ScoreSettings:
     Attributes:
         k: neighbours a side that are candidates and that the means are over, 1 to 1024. Default 4:
             Artetxe and Schwenk 2019, section 3.2. Neighbours ranked beyond k are not looked at.
+        speech_k: the same where speech was searched: overlapping versions of one stretch crowd the
+            ranks, so that more are candidates, and the mean is over the k best that do not overlap.
+            k to 16384; None: 16 k, as 10 to 16 candidates share one region.
         margin: with a the similarity of a pair and b the average of both sides' mean similarity to
             their k nearest: ``ratio`` a / b, ``distance`` a - b, ``absolute`` a (section 3.1).
         select: ``forward``: each source's best; ``backward``: each target's best; ``intersection``:
@@ -38,6 +42,7 @@ class ScoreSettings:
     """
 
     k: int = 4
+    speech_k: int | None = None
     margin: Margin = "ratio"
     select: Select = "max"
     threshold: float | None = None
@@ -48,6 +53,11 @@ class ScoreSettings:
     def __post_init__(self) -> None:
         if not 1 <= self.k <= _MAX_K:
             raise ConfigError(f"k: must be from 1 to {_MAX_K}, but is {self.k}")
+        most = _MAX_K * _SPEECH_FACTOR
+        if self.speech_k is not None and not self.k <= self.speech_k <= most:
+            raise ConfigError(
+                f"speech_k: must be from k = {self.k} to {most}, or None, but is {self.speech_k}"
+            )
         for name, allowed in (("margin", Margin), ("select", Select), ("best", Best)):
             value = getattr(self, name)
             if value not in get_args(allowed):
@@ -56,6 +66,12 @@ class ScoreSettings:
             value = getattr(self, name)
             if value is not None and math.isnan(value):
                 raise ConfigError(f"{name}: must be a number or None, but is NaN")
+
+    def neighbors(self, *, of_speech: bool) -> int:
+        """Neighbours a row that a direction is searched for; ``of_speech``: it searches speech."""
+        if not of_speech:
+            return self.k
+        return self.k * _SPEECH_FACTOR if self.speech_k is None else self.speech_k
 
     @classmethod
     def preset(cls, name: str, **overrides: Any) -> ScoreSettings:

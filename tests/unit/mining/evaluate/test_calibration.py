@@ -123,3 +123,26 @@ def test_the_entry_of_nearest_conditions_is_taken():
 def test_no_threshold_is_an_error_that_says_why(entries: list[Threshold], message: str):
     with pytest.raises(ConfigError, match=f"deu-eng.*{message}"):
         lookup(entries, DEU, HERE, 0.9)
+
+
+SPEECH = PairKey(src_modality="speech", src_lang="deu", tgt_lang="eng")
+LOWER = "speech-text deu-eng: calibrated on text against text; transcripts and speech score lower"
+
+
+def test_speech_without_a_calibration_takes_that_of_text_and_says_so():
+    found = lookup([entry(), entry(EVERY, threshold=1.3)], SPEECH, HERE, 0.9)
+    assert found.threshold == 1.1
+    assert [warning.startswith(LOWER) for warning in found.warnings] == [True]
+    found = lookup([entry(EVERY, threshold=1.3)], SPEECH, HERE, 0.9)
+    assert found.threshold == 1.3
+    assert [("pooled" in w, w.startswith(LOWER)) for w in found.warnings] == [
+        (False, True),
+        (True, False),
+    ]
+
+
+def test_speech_takes_its_own_calibration_where_there_is_one():
+    own = entry(replace(EVERY, src_modality="speech"), threshold=1.05)
+    found = lookup([entry(), own], SPEECH, HERE, 0.9)
+    assert found.threshold == 1.05
+    assert not any("text against text" in warning for warning in found.warnings)

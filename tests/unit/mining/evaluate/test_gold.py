@@ -13,7 +13,7 @@ import pytest
 
 from mining.contract.errors import InputError
 from mining.contract.ids import text_segment_id
-from mining.evaluate.gold import PairKey, pair_gold, read_gold
+from mining.evaluate.gold import GOLD, PairKey, pair_gold, read_gold
 from mining.io.filesystem import Storage
 
 STORAGE = Storage()
@@ -54,7 +54,7 @@ def test_every_format_gives_the_ids_of_normalised_texts(tmp_path: Path, name: st
 def test_a_row_may_bring_its_segment_id(tmp_path: Path):
     row = {"meaning_id": "1", "lang": "eng", "modality": "speech", "segment_id": "abc"}
     gold = read_gold(_write(tmp_path / "g.tsv", [row]), STORAGE)
-    assert gold.to_pylist() == [row]
+    assert gold.to_pylist() == [dict.fromkeys(GOLD.names) | row]
 
 
 @pytest.mark.parametrize(
@@ -119,3 +119,61 @@ def test_a_pair_without_gold_knows_nothing():
     gold = pair_gold(_gold(("m1", "deu", "d1")), DEU_ENG)
     assert gold.meanings == ()
     assert np.array_equal(gold.of_sources(pa.array(["d1"])), [-1])
+
+
+CLIP = {"meaning_id": "1", "lang": "de", "modality": "speech", "source_uri": "clips/a.mp3"}
+
+
+@pytest.mark.parametrize("name", ["g.tsv", "g.jsonl", "g.parquet"])
+def test_speech_is_known_by_its_place(tmp_path: Path, name: str):
+    rows = [
+        {**CLIP, "channel": "1", "start_s": "1.5", "end_s": "4", "speaker": "ann"},
+        {**CLIP, "channel": "", "start_s": "", "end_s": "", "speaker": ""},
+    ]
+    gold = read_gold(_write(tmp_path / name, rows), STORAGE).to_pylist()
+    names = ("lang", "source_uri", "channel", "start_s", "end_s", "speaker", "best")
+    assert [tuple(row[name] for name in names) for row in gold] == [
+        ("deu", "clips/a.mp3", 1, 1.5, 4.0, "ann", None),
+        ("deu", "clips/a.mp3", None, None, None, None, None),
+    ]
+    assert gold[0]["segment_id"] != gold[1]["segment_id"]
+
+
+def test_numbers_and_missing_numbers_of_parquet_are_understood(tmp_path: Path):
+    rows = [
+        {**CLIP, "channel": 0.0, "start_s": 0.0, "end_s": 2.0},
+        {**CLIP, "channel": float("nan"), "start_s": float("nan"), "end_s": None},
+    ]
+    gold = read_gold(_write(tmp_path / "g.parquet", rows), STORAGE)
+    assert gold["channel"].to_pylist() == [0, None]
+    assert gold["start_s"].to_pylist() == [0.0, None]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"start_s": 3, "end_s": 3}, "row 0: start_s must lie before end_s"),
+        ({"start_s": 3}, "row 0: start_s must lie before end_s"),
+        ({"end_s": 3}, "row 0: start_s must lie before end_s"),
+        ({"start_s": "soon", "end_s": 3}, "row 0: start_s must be a number"),
+        ({"start_s": -1, "end_s": 3}, "row 0: start_s must be a number"),
+        ({"channel": 0.5}, "row 0: channel must be a whole number"),
+        ({"channel": 99999}, "row 0: channel must be a whole number"),
+        ({"source_uri": ""}, "row 0: gold must have a text .*source_uri"),
+    ],
+)
+def test_a_bad_place_is_named(tmp_path: Path, values: dict[str, object], message: str):
+    with pytest.raises(InputError, match=message):
+        read_gold(_write(tmp_path / "g.jsonl", [CLIP | values]), STORAGE)
+
+
+def test_gold_may_be_located_in_other_corpora_on_either_side():
+    def side(segment_id: str) -> pa.Table:
+        row = {"meaning_id": "m", "lang": "deu", "modality": "speech", "segment_id": segment_id}
+        return pa.Table.from_pylist([row], schema=GOLD)
+
+    key = PairKey(src_modality="speech", tgt_modality="speech", src_lang="deu", tgt_lang="deu")
+    gold = pair_gold(side("one"), key, side("other"))
+    ids = pa.array(["one", "other"])
+    assert gold.of_sources(ids).tolist() == [0, -1]
+    assert gold.of_targets(ids).tolist() == [-1, 0]

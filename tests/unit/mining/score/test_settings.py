@@ -11,6 +11,8 @@ from mining.score import ScoreSettings
     [
         ({"k": 0}, "k: must be from 1"),
         ({"k": 1025}, "1024"),
+        ({"k": 4, "speech_k": 3}, "speech_k: must be from k = 4 to 16384, or None, but is 3"),
+        ({"speech_k": 16385}, "speech_k: must be"),
         ({"margin": "rato"}, "margin: must be one of .*'ratio'.* but is 'rato'"),
         ({"select": "best"}, "select: must be one of"),
         ({"best": "first"}, "best: must be one of"),
@@ -32,3 +34,10 @@ def test_settings_given_beside_a_preset_win():
 def test_an_unknown_preset_is_refused_with_those_there_are():
     with pytest.raises(ConfigError, match=r"\['laser', 'stopes'\], but is 'lasr'"):
         ScoreSettings.preset("lasr")
+
+
+def test_speech_is_searched_for_more_neighbours():
+    assert ScoreSettings(k=5).neighbors(of_speech=False) == 5
+    assert ScoreSettings(k=5).neighbors(of_speech=True) == 80
+    assert ScoreSettings(k=5, speech_k=7).neighbors(of_speech=True) == 7
+    assert ScoreSettings(k=1024).neighbors(of_speech=True) == 16384

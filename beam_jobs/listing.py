@@ -1,0 +1,242 @@
+"""Which recordings a speech corpus holds: files that a pattern names, or rows of lists.
+
+A list is read like a table of text whose text is an address.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from mining.config.model import Corpus, LangFrom
+from mining.contract.errors import ConfigError, InputError
+from mining.contract.languages import canonical_language
+from mining.contract.schemas import REJECT
+from mining.contract.uris import canonical_uri
+from mining.io.filesystem import Storage, size, version
+from mining.text import TextFile, TextSource, list_files, read_batches
+from mining.text.corpus import base_of
+from mining.text.source import LANG
+
+UNDETERMINED = "und"  # ISO 639-3: the language is still to be recognised
+
+LISTED = pa.schema(
+    [
+        pa.field("uri", pa.string(), nullable=False),
+        pa.field("source_uri", pa.string(), nullable=False),  # below the corpus' base
+        pa.field("row", pa.int64(), nullable=False),  # in its list; 0 without one
+        pa.field("lang", pa.string(), nullable=False),
+        pa.field("doc_id", pa.string()),
+        pa.field("bytes", pa.int64(), nullable=False),
+        pa.field("version", pa.string(), nullable=False),
+    ]
+)
+
+# In a folder that is named without a pattern, other files are no recordings.
+_SUFFIXES = frozenset(
+    (
+        ".3gp", ".aac", ".ac3", ".aif", ".aiff", ".amr", ".au", ".caf", ".flac", ".m4a", ".m4b", ".mka",
+        ".mkv", ".mov", ".mp2", ".mp3", ".mp4", ".mpga", ".oga", ".ogg", ".opus", ".snd", ".w64", ".wav",
+        ".weba", ".webm", ".wma",
+    )
+)  # fmt: skip
+_LISTS = ("lines", "tsv", "csv", "jsonl", "parquet", "common_voice")
+_CLIPS = "clips/"  # beside the tables of a Common Voice release
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """What a corpus holds, before any of it is opened.
+
+    Attributes:
+        recordings: schema :data:`LISTED`, in the order of the corpus' addresses.
+        rejects: schema REJECT: rows of lists that name no recording.
+    """
+
+    recordings: pa.Table
+    rejects: pa.Table
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A recording as a list or a pattern names it."""
+
+    uri: str
+    row: int
+    lang_raw: str
+    doc_id: str | None
+    place: str  # for a reject's row id
+
+
+def audio_base(corpus: Corpus) -> str:
+    """The folder, with its slash, that ``source_uri`` of the corpus' recordings is relative to."""
+    if corpus.audio_root is not None:
+        return canonical_uri(corpus.audio_root).rstrip("/") + "/"
+    return base_of(_sources(corpus))
+
+
+def audio_uri(base: str, source_uri: str) -> str:
+    """Where a recording is: what :func:`audio_base` was taken from is put back."""
+    is_absolute = source_uri.startswith("/") or "://" in source_uri
+    return source_uri if is_absolute else base + source_uri
+
+
+def list_recordings(name: str, corpus: Corpus, storage: Storage) -> Listing:
+    """List a speech corpus.
+
+    Rejects: what the readers of tables refuse, ``missing_audio`` (a list names a file that is not
+    there), ``unknown_language``, ``unwanted_language``, and ``duplicate_id`` (the id stands for
+    another file already).
+
+    Args:
+        name: of the corpus, for messages.
+        corpus: of modality speech.
+        storage: fsspec options.
+
+    Raises:
+        InputError: if an address names no file, or a list cannot be read.
+        ConfigError: if a recording is named by two addresses.
+    """
+    base, wanted = audio_base(corpus), _wanted(corpus)
+    refused: list[tuple[str, str, str]] = []
+    found: list[dict[str, object]] = []
+    owners: dict[str, str] = {}
+    for row in _rows(corpus, storage, refused):
+        reason = _refusal(row, wanted, owners)
+        if reason is None:
+            try:
+                stamp = {"bytes": size(row.uri, storage), "version": version(row.uri, storage)}
+            except InputError as error:
+                reason = ("missing_audio", str(error))
+        if reason is not None:
+            refused.append((row.place, *reason))
+            continue
+        lang = canonical_language(row.lang_raw) or UNDETERMINED
+        found.append(
+            {
+                "uri": row.uri,
+                "source_uri": row.uri.removeprefix(base),
+                "row": row.row,
+                "lang": lang,
+                "doc_id": row.doc_id,
+                **stamp,
+            }
+        )
+    _refuse_repeated(name, corpus, found)
+    rows = [(place.removeprefix(base), "prepare", *why) for place, *why in refused]
+    columns = zip(*rows, strict=True) if rows else [()] * 4
+    rejects = [pa.array(values, pa.string()) for values in columns]
+    return Listing(
+        recordings=pa.Table.from_pylist(found, schema=LISTED),
+        rejects=pa.table(rejects, schema=REJECT),
+    )
+
+
+def _refusal(
+    row: _Row, wanted: frozenset[str] | None, owners: dict[str, str]
+) -> tuple[str, str] | None:
+    """Reason and detail of a row that is refused before its file is looked at."""
+    lang = canonical_language(row.lang_raw)
+    if lang is None:
+        return "unknown_language", row.lang_raw
+    if wanted is not None and lang not in wanted and lang != UNDETERMINED:
+        return "unwanted_language", row.lang_raw
+    if row.doc_id is not None and owners.setdefault(row.doc_id, row.uri) != row.uri:
+        return "duplicate_id", row.doc_id
+    return None
+
+
+def _wanted(corpus: Corpus) -> frozenset[str] | None:
+    if corpus.langs is None:
+        return None
+    return frozenset(canonical_language(code) or code for code in corpus.langs)
+
+
+def _refuse_repeated(name: str, corpus: Corpus, found: Sequence[dict[str, object]]) -> None:
+    """A list may name a file twice; two patterns that do are a slip."""
+    if corpus.format in _LISTS:
+        return
+    seen: set[object] = set()
+    for row in found:
+        if row["uri"] in seen:
+            raise ConfigError(
+                f"corpora.{name}.uri: must not hold {row['uri']} twice: two of its addresses name it"
+            )
+        seen.add(row["uri"])
+
+
+def _rows(corpus: Corpus, storage: Storage, refused: list[tuple[str, str, str]]) -> Iterator[_Row]:
+    for source in _sources(corpus):
+        files = list_files(source, storage)
+        if corpus.format in _LISTS:
+            for file in files:
+                yield from _listed(file, source, corpus, storage, refused)
+            continue
+        is_folder = not any(sign in source.uri for sign in ("*", "?", "["))
+        for file in files:
+            suffix = os.path.splitext(file.uri)[1].lower()
+            if is_folder and file.uri != source.uri and suffix not in _SUFFIXES:
+                continue
+            yield _Row(file.uri, 0, file.lang or "", None, f"{file.uri}#0")
+
+
+def _listed(
+    file: TextFile,
+    source: TextSource,
+    corpus: Corpus,
+    storage: Storage,
+    refused: list[tuple[str, str, str]],
+) -> Iterator[_Row]:
+    """The recordings that one list names."""
+    root = canonical_uri(corpus.audio_root or os.path.dirname(file.uri) or ".").rstrip("/") + "/"
+    if corpus.format == "common_voice" and corpus.audio_root is None:
+        root += _CLIPS
+    for batch in read_batches(file, source, storage):
+        for reject in batch.rejects.to_pylist():
+            refused.append((reject["row_id"], reject["reason"], reject["detail"] or ""))
+        for row in batch.rows.to_pylist():
+            address = row["text"].strip()
+            is_comment = file.format == "lines" and (not address or address.startswith("#"))
+            if is_comment:  # of an .m3u playlist
+                continue
+            place = f"{file.uri}#{row['row']}"
+            if not address:
+                refused.append((place, "missing_value", "audio is missing"))
+                continue
+            is_absolute = address.startswith(("/", "~")) or "://" in address
+            uri = canonical_uri(address if is_absolute else root + address)
+            yield _Row(uri, row["row"], row["lang_raw"], row["doc_id"], place)
+
+
+def _sources(corpus: Corpus) -> tuple[TextSource, ...]:
+    return tuple(_source(corpus, canonical_uri(uri)) for uri in corpus.uris)
+
+
+def _source(corpus: Corpus, uri: str) -> TextSource:
+    lang = corpus.lang
+    from_column = isinstance(lang, LangFrom) and lang.column is not None
+    if isinstance(lang, LangFrom) and lang.path is not None:
+        uri = uri.replace(f"{{{lang.path}}}", LANG)
+    code = lang if isinstance(lang, str) else None
+    if isinstance(lang, LangFrom) and lang.recognised:
+        code = UNDETERMINED
+    is_list = corpus.format in _LISTS
+    if from_column and not is_list:
+        raise ConfigError(
+            f"{uri}: the language of recordings must be a code, a placeholder in the path or "
+            "recognised, but is a column; name a list's format, or change lang"
+        )
+    return TextSource(
+        uri=uri,
+        format="tsv" if corpus.format == "common_voice" else corpus.format if is_list else "lines",
+        header=corpus.header,
+        # releases differ in whether rows are quoted; the columns read here never need it
+        quoting=False if corpus.format == "common_voice" else None,
+        text=corpus.columns.audio if is_list else "text",
+        id=corpus.columns.id if is_list else None,
+        lang=code,
+        lang_column=lang.column if isinstance(lang, LangFrom) else None,
+    )

@@ -1,0 +1,28 @@
+"""What is known of a recogniser before its weights are in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecogniserCard:
+    """The facts of a recogniser that a launcher needs.
+
+    Attributes:
+        name: for people.
+        fingerprint: hex digest of everything that decides a transcript.
+        languages: ISO 639-3 codes that it knows; empty if that is not known.
+        times_words: whether words carry times.
+        max_clip_s: longest clip that it takes, seconds.
+        tells_language: whether ``language_of`` can be asked.
+        licence: SPDX identifier or the maker's own word, ``unknown`` if nothing says.
+    """
+
+    name: str
+    fingerprint: str
+    languages: tuple[str, ...]
+    times_words: bool
+    max_clip_s: float
+    tells_language: bool
+    licence: str

@@ -1,0 +1,244 @@
+"""Make mining problems out of recordings of people, with gold, for judging speech.
+
+Each problem is a folder with a config; run and judge it with::
+
+    python examples/evaluation/speech.py common_voice DATA out/cv --recogniser models/whisper-base
+    mining run --config out/cv/run.yaml --set model.path=use-multilingual
+    mining evaluate --config out/cv/run.yaml --set model.path=use-multilingual
+
+DATA is laid out as described in ``examples/evaluation/README.md``. Problems:
+
+* ``common_voice``: clips against the sentences that were read, hidden among beginnings of NTREX
+  sentences that are as long; and against English translations where there are some.
+* ``prompts``: parallel prompts in five languages, of which every language lacks some: speech
+  against text and speech against speech.
+* ``quechua``: utterances against their Spanish translations among sentences as long.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from mining.contract.languages import canonical_language
+
+DISTRACTORS = 2000
+_NTREX = re.compile(r"newstest2019-(?:src|ref)\.(.+)\.txt")
+_LACKING = 3  # of the prompts, each language lacks one in so many on each side
+
+Rows = list[dict[str, str]]
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("problem", choices=sorted(PROBLEMS))
+    parser.add_argument("data", type=Path, help="folder of the real recordings and texts")
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--recogniser", required=True, help="model folder, or a hub's name")
+    arguments = parser.parse_args()
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    problem = PROBLEMS[arguments.problem]
+    config = {
+        "schema": 1,
+        "output": str(arguments.output / "run"),
+        "model": {"path": "use-multilingual"},
+        "recogniser": {"path": arguments.recogniser},
+        **problem(arguments.data.absolute(), arguments.output, arguments.recogniser),
+        # the threshold of best F1 is found by the evaluation (BUCC's rule)
+        "mining": {"threshold": "none"},
+        "contamination": {"sets": []},  # NTREX is what the distractors are made of
+        "evaluate": {"gold": str(arguments.output / "gold.tsv")},
+    }
+    text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+    (arguments.output / "run.yaml").write_text(text, encoding="utf-8")
+
+
+def common_voice(data: Path, output: Path, recogniser: str) -> dict[str, object]:
+    """807 clips of 22 languages; a sentence that several people read is one meaning."""
+    clips = read_table(data / "commonvoice/index.tsv")
+    gold, texts = [], []
+    for clip in clips:
+        lang = code_of(clip["lang"])
+        meaning = f"{lang} {clip['sentence']}"
+        audio = f"{clip['lang']}/clips/{clip['path']}"
+        speaker = clip["speaker12"]
+        gold.append(speech(meaning, lang, audio, speaker))
+        texts.append((meaning, lang, clip["sentence"]))
+        if clip["en_translation"]:
+            texts.append((meaning, "eng", clip["en_translation"]))
+    write_texts(output, texts, gold, ntrex(data), DISTRACTORS)
+    foreign = sorted({f"{lang}-eng" for meaning, lang, _ in texts
+                      for other, target, _ in texts
+                      if meaning == other and target == "eng" and lang != "eng"})  # fmt: skip
+    langs = sorted({lang for _, lang, _ in texts})
+    return {
+        "corpora": {
+            "clips": {
+                "modality": "speech",
+                "format": "common_voice",
+                "uri": str(data / "commonvoice/{lang}/validated.tsv"),
+                "lang": {"path": "lang"},
+                "speech": {"segment": "recording"},
+            },
+            "texts": {"uri": str(output / "texts.tsv"), "lang": {"column": "lang"}},
+        },
+        "tasks": {
+            "own": {"source": "clips", "target": "texts", "langs": [f"{la}-{la}" for la in langs]},
+            "english": {"source": "clips", "target": "texts", "langs": foreign},
+        },
+    }
+
+
+def prompts(data: Path, output: Path, recogniser: str) -> dict[str, object]:
+    """Prompts in five languages; which ones a language lacks is drawn for each side."""
+    found = read_table(data / "prompts/index.tsv")
+    gold, texts, audio = [], [], ["path\tlang"]
+    for prompt in found:
+        meaning, lang = prompt["prompt_id"], prompt["lang"]
+        if not lacks("speech", lang, meaning):
+            audio.append(f"{prompt['path']}\t{lang}")
+            gold.append(speech(meaning, lang, prompt["path"]))
+        if not lacks("text", lang, meaning):
+            texts.append((meaning, lang, prompt["text"]))
+    write_texts(output, texts, gold, {}, 0)
+    (output / "audio.tsv").write_text("\n".join(audio) + "\n", encoding="utf-8")
+    return {
+        "corpora": {
+            "voices": {
+                "modality": "speech",
+                "format": "tsv",
+                "uri": str(output / "audio.tsv"),
+                "audio_root": str(data / "prompts"),
+                "lang": {"column": "lang"},
+                "speech": {"segment": "recording"},
+            },
+            "texts": {"uri": str(output / "texts.tsv"), "lang": {"column": "lang"}},
+        },
+        "tasks": {
+            "st": {"source": "voices", "target": "texts", "langs": "all"},
+            "ss": {"source": "voices", "target": "voices", "langs": "all_unordered"},
+        },
+    }
+
+
+def quechua(data: Path, output: Path, recogniser: str) -> dict[str, object]:
+    """30 utterances in a language that no recogniser here knows: taken for Spanish."""
+    gold, texts = [], []
+    for row in read_table(data / "quechua/index.tsv"):
+        gold.append(speech(row["path"], "que", row["path"]))
+        texts.append((row["path"], "spa", row["translation_es"]))
+    write_texts(output, texts, gold, ntrex(data), DISTRACTORS)
+    return {
+        "corpora": {
+            "utterances": {
+                "modality": "speech",
+                "format": "tsv",
+                "uri": str(data / "quechua/index.tsv"),
+                "lang": "que",
+                "speech": {"segment": "recording"},
+                "recogniser": {"path": recogniser, "language": "spa"},
+            },
+            "texts": {"uri": str(output / "texts.tsv"), "lang": {"column": "lang"}},
+        },
+        "tasks": {"st": {"source": "utterances", "target": "texts", "langs": ["que-spa"]}},
+    }
+
+
+PROBLEMS: dict[str, Callable[[Path, Path, str], dict[str, object]]] = {
+    "common_voice": common_voice,
+    "prompts": prompts,
+    "quechua": quechua,
+}
+
+
+def read_table(path: Path) -> Rows:
+    """Rows of a tab-separated file with a header."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def code_of(locale: str) -> str:
+    """Language code of a locale."""
+    found = canonical_language(locale)
+    if found is None:
+        raise SystemExit(f"{locale!r} is no language code")
+    return found
+
+
+def ntrex(data: Path) -> dict[str, list[str]]:
+    """Lines of each language, by its code."""
+    found = {}
+    for path in sorted((data / "text/ntrex").glob("newstest2019-*.txt")):
+        match = _NTREX.fullmatch(path.name)
+        if match:
+            lines = path.read_text(encoding="utf-8").splitlines()
+            found[code_of(match.group(1))] = [line.strip() for line in lines if line.strip()]
+    return found
+
+
+def speech(meaning: str, lang: str, audio: str, speaker: str = "") -> dict[str, str]:
+    """A gold row of a whole recording."""
+    return {
+        "meaning_id": meaning, "lang": lang, "modality": "speech", "text": "",
+        "source_uri": audio, "start_s": "", "end_s": "", "speaker": speaker,
+    }  # fmt: skip
+
+
+def lacks(side: str, lang: str, meaning: str) -> bool:
+    """Whether a prompt is left out of one side of a language: drawn by a hash."""
+    digest = hashlib.sha256(f"{side} {lang} {meaning}".encode()).digest()
+    return digest[0] % _LACKING == 0
+
+
+def beginning(text: str, length: int) -> str:
+    """The beginning of a text, about ``length`` characters, whole words where there are spaces."""
+    if len(text) <= length:
+        return text
+    cut = text[: length + 1].rfind(" ")
+    return text[:cut] if cut > length // 2 else text[:length]
+
+
+def write_texts(
+    output: Path,
+    texts: Sequence[tuple[str, str, str]],
+    gold: Sequence[dict[str, str]],
+    others: dict[str, list[str]],
+    distractors: int,
+) -> None:
+    """Write ``texts.tsv`` and ``gold.tsv``.
+
+    Distractors are beginnings of other sentences, each as long as a gold text drawn at random, so
+    that length does not tell them apart.
+    """
+    rows = {(lang, text) for _, lang, text in texts}
+    for lang in sorted({lang for _, lang, _ in texts}):
+        lengths = sorted(len(text) for _, one, text in texts if one == lang)
+        rng = np.random.default_rng(7)
+        for text in others.get(lang, [])[:distractors]:
+            rows.add((lang, beginning(text, int(rng.choice(lengths)))))
+    lines = ["lang\ttext", *(f"{lang}\t{text}" for lang, text in sorted(rows))]
+    (output / "texts.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    names = list(speech("", "", ""))
+    blank = dict.fromkeys(names, "")
+    every = [
+        *gold,
+        *(
+            {**blank, "meaning_id": m, "lang": la, "modality": "text", "text": t}
+            for m, la, t in texts
+        ),
+    ]
+    with (output / "gold.tsv").open("w", encoding="utf-8", newline="") as stream:
+        stream.write("\t".join(names) + "\n")
+        stream.writelines("\t".join(row[name] for name in names) + "\n" for row in every)
+
+
+if __name__ == "__main__":
+    main()
