@@ -10,7 +10,8 @@ from pathlib import Path
 from mining.contract.errors import CheckpointError
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_NEVER = ["onnx/*", "openvino/*"]
+# Other formats, and the thousand language adapters of one MMS model.
+_NEVER = ["onnx/*", "openvino/*", "adapter.*.safetensors"]
 
 
 def is_hub_name(path: str) -> bool:

@@ -1,7 +1,15 @@
 """All commands, in the order of the help."""
 
+from beam_jobs.cli.cut import cut_command
 from beam_jobs.cli.evaluate import calibrate_command, evaluate_command
 from beam_jobs.cli.inspect import inspect_command
 from beam_jobs.cli.run import STAGE_COMMANDS, run_command
 
-COMMANDS = [run_command, *STAGE_COMMANDS, evaluate_command, calibrate_command, inspect_command]
+COMMANDS = [
+    run_command,
+    *STAGE_COMMANDS,
+    evaluate_command,
+    calibrate_command,
+    cut_command,
+    inspect_command,
+]

@@ -60,12 +60,12 @@ class CtcRecogniser:
         """
         self._card, self._ref, self._device = card, ref, runs.device
         config = read_json(folder / "config.json")
+        self._tokens, self._delimiter = _vocabulary(folder, int(config.get("vocab_size", 32)))
         self._network = load_network(folder, str(config["architectures"][0]), runs, "sdpa")
         self._extract = load_extractor(folder)
         # Group norm over time sees the padding: such a model's clips are computed one by one.
         self._alone = config.get("feat_extract_norm") == "group"
         self._blank = int(self._network.config.pad_token_id or 0)
-        self._tokens, self._delimiter = _vocabulary(folder, self._network.config.vocab_size)
 
     @property
     def name(self) -> str:

@@ -7,7 +7,8 @@ log-mel features.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from encoders.recognise.clips import slices, usable_clips
 from encoders.recognise.repetition import cut_repetitions
 from encoders.recognise.runtime import Runtime
 from encoders.recognise.vocabulary import WhisperVocabulary, require_languages
-from mining.contract.errors import CheckpointError
+from mining.contract.errors import CapacityError, CheckpointError
 from mining.contract.model_ref import RecogniserRef
 from mining.contract.speech import SPEECH_RATE_HZ, Samples, Transcript
 
@@ -47,6 +48,7 @@ class FasterWhisper:
 
         Raises:
             CheckpointError: the folder cannot be loaded.
+            CapacityError: a library that the device needs is missing.
         """
         from faster_whisper import WhisperModel
 
@@ -72,6 +74,9 @@ class FasterWhisper:
                 f"{folder}: tokenizer.json and model.bin must be of one model, but one of them is "
                 "for English alone; fetch both again"
             )
+
+        if runs.device == "cuda":  # the libraries of CUDA are looked for at the first computation
+            self._encode([np.zeros(1, dtype=np.float32)])
 
     @property
     def name(self) -> str:
@@ -135,18 +140,20 @@ class FasterWhisper:
         prompt = self._vocabulary.prompt(lang)
         encoded = self._encode(clips)
         wanted = self._ref.max_tokens
-        results = self._model.model.generate(
-            self._view(encoded),
-            [prompt] * len(clips),
-            beam_size=1,
-            sampling_topk=1,
-            sampling_temperature=0,
-            # CTranslate2 gives at most half of max_length, and no more than it less the prompt.
-            max_length=max(2 * wanted, wanted + len(prompt)),
-            suppress_blank=True,
-            suppress_tokens=[-1],  # the list of config.json
-            return_no_speech_prob=True,
-        )
+        with _computing(self.name):
+            results = self._model.model.generate(
+                self._view(encoded),
+                [prompt] * len(clips),
+                beam_size=1,
+                sampling_topk=1,
+                sampling_temperature=0,
+                # CTranslate2 gives half of max_length at most, nor more than it less all of the prompt
+                # but the last token.
+                max_length=max(2 * wanted, wanted + len(prompt) - 1),
+                suppress_blank=True,
+                suppress_tokens=[-1],  # the list of config.json
+                return_no_speech_prob=True,
+            )
         return [
             self._timed(clip, encoded[row : row + 1], result, lang)
             for row, (clip, result) in enumerate(zip(clips, results, strict=True))
@@ -185,11 +192,29 @@ class FasterWhisper:
         features = np.stack(
             [extract(np.pad(clip, (0, window - len(clip))), padding=0) for clip in clips]
         )
-        encoded = self._model.model.encode(self._view(features.astype(np.float32)), to_cpu=True)
-        return np.array(encoded)
+        view = self._view(features.astype(np.float32))
+        with _computing(self.name):
+            return np.array(self._model.model.encode(view, to_cpu=True))
 
     @staticmethod
     def _view(array: NDArray[Any]) -> Any:
         import ctranslate2
 
         return ctranslate2.StorageView.from_array(np.ascontiguousarray(array))
+
+
+@contextmanager
+def _computing(name: str) -> Iterator[None]:
+    """What CTranslate2 cannot do on a device, in one line.
+
+    Raises:
+        CapacityError: memory is full, or a library of the device is missing.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0][:200]
+        raise CapacityError(
+            f"{name}: must be computed by CTranslate2, but cannot be: {reason}; lower batch_clips "
+            "where memory is full, install the libraries that are named, or use device cpu"
+        ) from None

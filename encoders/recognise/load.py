@@ -20,7 +20,7 @@ from encoders.hub import fetch, is_hub_name, local_folder
 from encoders.recognise.card import RecogniserCard
 from encoders.recognise.runtime import Runtime, runtime_of
 from encoders.recognise.vocabulary import WhisperVocabulary
-from mining.contract.errors import CheckpointError
+from mining.contract.errors import CheckpointError, ConfigError
 from mining.contract.model_ref import RecogniserRef
 
 if TYPE_CHECKING:
@@ -94,7 +94,12 @@ def describe_recogniser(ref: str | RecogniserRef, *, device: str = "auto") -> Re
 
 
 def _ref(ref: str | RecogniserRef) -> RecogniserRef:
-    return ref if isinstance(ref, RecogniserRef) else RecogniserRef(path=ref)
+    if isinstance(ref, RecogniserRef):
+        return ref
+    try:
+        return RecogniserRef(path=ref)
+    except ValueError as error:
+        raise ConfigError(f"recogniser {ref!r}: {error}") from None
 
 
 def _resolve(ref: RecogniserRef, files: list[str]) -> tuple[Path, str]:
@@ -106,9 +111,8 @@ def _resolve(ref: RecogniserRef, files: list[str]) -> tuple[Path, str]:
             f"recogniser {ref.path!r}: must be a model folder that exists, or org/name on the model "
             "hub, but is neither"
         )
-    return (folder := fetch(ref.path, ref.revision, files)), _kind(
-        folder, with_weights=_CTRANSLATE2_WEIGHTS in files
-    )
+    folder = fetch(ref.path, ref.revision, files)
+    return folder, _kind(folder, with_weights=_CTRANSLATE2_WEIGHTS in files)
 
 
 def _kind(folder: Path, *, with_weights: bool) -> str:

@@ -54,6 +54,8 @@ def runtime_of(
 
 
 def _for_ctranslate2(ref: RecogniserRef, device: str, threads: int | None) -> Runtime:
+    if ref.dtype == "bfloat16":  # numpy, through which encoder output passes, has no such type
+        raise ConfigError("dtype bfloat16: must be float16, float32 or int8 for faster-whisper")
     if importlib.util.find_spec("faster_whisper") is None:
         raise CheckpointError(
             f"recogniser {ref.path!r}: needs the package faster-whisper, but it is not installed; "

@@ -19,7 +19,7 @@ from encoders.recognise.networks import computing, filled, load_extractor, load_
 from encoders.recognise.repetition import cut_repetitions
 from encoders.recognise.runtime import Runtime
 from encoders.recognise.vocabulary import WhisperVocabulary, require_languages
-from mining.contract.errors import CheckpointError
+from mining.contract.errors import CheckpointError, ConfigError
 from mining.contract.model_ref import RecogniserRef
 from mining.contract.speech import SPEECH_RATE_HZ, Samples, Transcript, Word
 
@@ -62,6 +62,7 @@ class TransformersWhisper:
         Raises:
             CheckpointError: the folder cannot be loaded.
             CapacityError: it does not fit on the device.
+            ConfigError: ``max_tokens`` is more than the model has room for.
         """
         self._card, self._ref, self._device = card, ref, runs.device
         self._vocabulary = WhisperVocabulary.read(folder)
@@ -81,6 +82,12 @@ class TransformersWhisper:
             raise CheckpointError(
                 f"{folder}: preprocessor_config.json, tokenizer.json and config.json must be of one "
                 "model, but their sizes differ; take all files from one place"
+            )
+
+        room = config.max_target_positions - 4  # less the prompt
+        if ref.max_tokens > room:
+            raise ConfigError(
+                f"max_tokens: must be at most {room} for {self.name}, but is {ref.max_tokens}"
             )
 
     @property
@@ -273,9 +280,8 @@ class TransformersWhisper:
             for layer, head in self._heads
         )
         largest = max(self._vocabulary.special.values())
-        room = self._ref.max_tokens + 4 <= config.max_target_positions
         mels = self._extract.feature_size == config.num_mel_bins
-        return heads_fit and largest < config.vocab_size and mels and room
+        return heads_fit and largest < config.vocab_size and mels
 
 
 def _as_one(words: Sequence[Word], duration_s: float) -> Word:

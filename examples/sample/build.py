@@ -12,7 +12,8 @@ corpus folder:
 * ``text/<lang>.tsv`` (``id``, ``lang``, ``text``): gold sentences, distractors and a
   few exact duplicate rows of one language, in an order fixed by a hash. The ids are
   numbered after that shuffle, so they say nothing about which sentences correspond.
-* ``gold.parquet``: one row per meaning and language, in the columns of ``GOLD_SCHEMA``.
+* ``gold.parquet``: one row per meaning and language, in the columns of ``GOLD_SCHEMA``; where
+  there is a ``speech_gold.tsv`` (see ``speak.py``), also one per spoken meaning, with its times.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -42,12 +44,17 @@ _GOLD_COLUMNS: dict[str, pa.DataType] = {
 GOLD_SCHEMA = pa.schema(_GOLD_COLUMNS)
 
 
-def read_tsv(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Return the header and the data rows of a tab-separated file without empty cells."""
+def read_tsv(path: Path, may_be_empty: str = "") -> tuple[list[str], list[list[str]]]:
+    """Return the header and the data rows of a tab-separated file without empty cells.
+
+    Cells of the column ``may_be_empty`` may be empty.
+    """
     lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     header, *rows = [line.split("\t") for line in lines]
     for number, row in enumerate(rows, start=2):
-        if len(row) != len(header) or not all(cell.strip() for cell in row):
+        if len(row) != len(header) or not all(
+            cell.strip() or name == may_be_empty for name, cell in zip(header, row, strict=True)
+        ):
             raise ValueError(f"{path.name}:{number}: expected {len(header)} non-empty cells")
     return header, rows
 
@@ -74,6 +81,31 @@ def read_distractors(path: Path, langs: Sequence[str]) -> list[list[str]]:
     return rows
 
 
+class Spoken(NamedTuple):
+    """A row of ``speech_gold.tsv``: where a sentence sounds, in seconds."""
+
+    source_uri: str
+    lang: str
+    meaning_id: str  # empty: no meaning, as that of a distractor
+    text: str
+    start_s: float
+    end_s: float
+
+
+def read_speech_gold(root: Path) -> list[Spoken]:
+    """Return the rows of ``speech_gold.tsv``; none if there is no such file."""
+    path = root / "speech_gold.tsv"
+    if not path.is_file():
+        return []
+    header, rows = read_tsv(path, may_be_empty="meaning_id")
+    if header != list(Spoken._fields):
+        raise ValueError(f"{path.name}: expected the header {list(Spoken._fields)}, found {header}")
+    return [
+        Spoken(uri, lang, meaning_id, text, float(start_s), float(end_s))
+        for uri, lang, meaning_id, text, start_s, end_s in rows
+    ]
+
+
 def digest(*parts: str) -> bytes:
     """Return a stable sort key for a tuple of strings."""
     return blake2b("\t".join(parts).encode("utf-8"), digest_size=16).digest()
@@ -93,8 +125,15 @@ def render_lang(lang: str, sentences: Iterable[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def gold_table(langs: Sequence[str], meanings: Iterable[Sequence[str]]) -> pa.Table:
-    """Return one row per meaning and language, in the order of ``meanings.tsv``."""
+def gold_table(
+    langs: Sequence[str],
+    meanings: Iterable[Sequence[str]],
+    speech: Iterable[Spoken],
+) -> pa.Table:
+    """Return one row per meaning and language, in the order of ``meanings.tsv``, then speech.
+
+    Spoken sentences without a meaning are left out, as written ones are.
+    """
     rows = [
         {
             "meaning_id": meaning_id,
@@ -108,6 +147,11 @@ def gold_table(langs: Sequence[str], meanings: Iterable[Sequence[str]]) -> pa.Ta
         for meaning_id, *texts in meanings
         for lang, text in zip(langs, texts, strict=True)
     ]
+    rows += [
+        {**spoken._asdict(), "modality": "speech", "text": None}
+        for spoken in speech
+        if spoken.meaning_id
+    ]
     return pa.Table.from_pylist(rows, schema=GOLD_SCHEMA)
 
 
@@ -120,7 +164,7 @@ def build(root: Path) -> tuple[dict[Path, str], pa.Table]:
         sentences = [row[column] for row in meanings]
         sentences += [text for row_lang, text in distractors if row_lang == lang]
         files[root / "text" / f"{lang}.tsv"] = render_lang(lang, sentences)
-    return files, gold_table(langs, meanings)
+    return files, gold_table(langs, meanings, read_speech_gold(root))
 
 
 def stale(root: Path) -> list[str]:

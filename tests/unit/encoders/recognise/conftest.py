@@ -18,14 +18,14 @@ from transformers import (
 )
 
 RATE_HZ = 16000
-TEXT_TOKENS = 50257  # as many as Whisper has: CTranslate2 takes a smaller vocabulary for English
+TEXT_TOKENS = 50257  # as many as Whisper has: by that CTranslate2 knows a multilingual model
 LANGUAGES = ("en", "zh", "de", "jw")
 SPECIAL = (
     "<|endoftext|>", "<|startoftranscript|>", *(f"<|{lang}|>" for lang in LANGUAGES),
     "<|translate|>", "<|transcribe|>", "<|startoflm|>", "<|startofprev|>", "<|nospeech|>",
     "<|notimestamps|>",
 )  # fmt: skip
-VOCABULARY = 51866
+VOCABULARY = 51865
 WINDOW_S = 2
 CHARACTERS = "|ABCDEFGHIJ"
 
@@ -33,7 +33,8 @@ CHARACTERS = "|ABCDEFGHIJ"
 def whisper_tokenizer() -> Tokenizer:
     """Bytes, then made-up words with a space before them; no merges."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    words = [f"Ġw{number}" for number in range(TEXT_TOKENS - len(alphabet))]
+    words = [f"Ġw{number}" for number in range(TEXT_TOKENS - len(alphabet) - 1)]
+    words.append("")  # as in Whisper's; without it CTranslate2 takes the model for an English one
     vocabulary = {token: number for number, token in enumerate([*alphabet, *words])}
     tokenizer = Tokenizer(models.BPE(vocabulary, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

@@ -111,6 +111,13 @@ def test_absent_package_is_told(converted, monkeypatch):
         describe_recogniser(str(converted))
 
 
+def test_empty_name_and_too_many_tokens(tiny_whisper):
+    with pytest.raises(ConfigError, match="path"):
+        load_recogniser(" ")
+    with pytest.raises(ConfigError, match="max_tokens: must be at most 60"):
+        load_recogniser(RecogniserRef(path=str(tiny_whisper), max_tokens=61), device="cpu")
+
+
 def test_devices_and_formats(tiny_whisper, converted):
     import torch
 
@@ -118,6 +125,8 @@ def test_devices_and_formats(tiny_whisper, converted):
         load_recogniser(str(tiny_whisper), device="tpu")
     with pytest.raises(ConfigError, match="int8"):
         load_recogniser(RecogniserRef(path=str(tiny_whisper), dtype="int8"), device="cpu")
+    with pytest.raises(ConfigError, match="bfloat16"):
+        load_recogniser(RecogniserRef(path=str(converted), dtype="bfloat16"), device="cpu")
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     for folder in (tiny_whisper, converted):

@@ -84,3 +84,9 @@ def test_loops_of_characters_in_a_word():
 def test_vowel_signs_make_words_different():
     texts = ["கா", "கி", "கு", "கெ", "கே"]
     assert not cut_repetitions(words_of(texts))[1]
+
+
+def test_a_cut_that_makes_another_loop():
+    kept, cut = cut_repetitions(words_of("aaaaaaaaaaaaaaabbbbbabcbcbcbcbcaaa"), max_repeats=1)
+    assert cut
+    assert "".join(texts_of(kept)) == "abca"
