@@ -114,7 +114,7 @@ class Plan:
                     "only; set recogniser.path to a Whisper or CTC model"
                 )
             if ref not in known:
-                known[ref] = describe_recogniser(ref)
+                known[ref] = describe_recogniser(ref, device=config.execution.device)
             lang = corpus.lang
             if isinstance(lang, LangFrom) and lang.recognised:
                 if not known[ref].tells_language:

@@ -8,7 +8,6 @@ import hashlib
 import importlib.resources
 import logging
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ from encoders.checkpoint import (
     stated_licence,
 )
 from encoders.families import TextSettings, family_of, text_settings, warn_of_licence
+from encoders.hub import fetch, is_hub_name
 from mining.contract.errors import CapacityError, CheckpointError, ConfigError
 from mining.contract.model_ref import ModelRef
 
@@ -38,11 +38,9 @@ USE_MULTILINGUAL = "use-multilingual"
 _NAMED = (BUILTIN, USE_MULTILINGUAL)
 _VECTORS = "precomputed vectors"
 _DEVICES = ("auto", "cpu", "cuda")
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 # What a model needs, and never a pickle. The first is enough to describe it.
 _CONFIG_FILES = ["*.json", "*.txt", "*.model", "README.md"]
 _MODEL_FILES = [*_CONFIG_FILES, "*.safetensors"]
-_NEVER = ["onnx/*", "openvino/*"]
 
 
 def load_encoder(
@@ -157,9 +155,9 @@ def _resolve(ref: ModelRef, files: list[str]) -> tuple[str, Path]:
         return layout_of(folder), folder
     path = Path(os.path.expanduser(ref.path))
     if not path.exists():
-        if not _is_hub_name(ref.path):
+        if not is_hub_name(ref.path):
             raise CheckpointError(_unknown(ref.path))
-        path = _from_hub(ref, files)
+        path = fetch(ref.path, ref.revision, files)
     path = path.absolute()
     from encoders.precomputed import is_precomputed
 
@@ -178,18 +176,12 @@ def _refuse_idle_settings(ref: ModelRef, kind: str) -> None:
         is_set = field.name != "path" and getattr(ref, field.name) != field.default
         idle = field.name == "ids" if kind not in useful else field.name not in useful[kind]
         if field.name == "revision":
-            idle = not _is_hub_name(ref.path)
+            idle = not is_hub_name(ref.path)
         if is_set and idle:
             raise ConfigError(
                 f"model.{field.name}: must be left out for {ref.path!r} ({kind}), where "
                 "it decides nothing"
             )
-
-
-def _is_hub_name(path: str) -> bool:
-    """``org/name``, unless ``org`` is a folder here: then it is a path with a slip in it."""
-    is_file = path.endswith((".npy", ".parquet"))
-    return bool(_HUB_NAME.fullmatch(path)) and not is_file and not Path(path.split("/")[0]).exists()
 
 
 def _unknown(path: str) -> str:
@@ -204,25 +196,6 @@ def _unknown(path: str) -> str:
 def _suggestion(name: str, known: set[str]) -> str:
     close = difflib.get_close_matches(name, sorted(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def _from_hub(ref: ModelRef, files: list[str]) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
-    try:
-        return Path(
-            snapshot_download(
-                ref.path, revision=ref.revision, allow_patterns=files, ignore_patterns=_NEVER
-            )
-        )
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise CheckpointError(
-            f"model {ref.path!r}: must come from the model hub, but cannot be fetched: "
-            f"{reason[:200]}; download it where there is a network (hf download NAME --local-dir "
-            "FOLDER) and give the folder as model.path"
-        ) from None
 
 
 def _settings(folder: Path, ref: ModelRef, kind: str) -> TextSettings:

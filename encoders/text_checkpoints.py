@@ -33,7 +33,7 @@ def load_plain(folder: Path, settings: TextSettings, device: str) -> PlainNetwor
         CheckpointError: a file is missing or damaged, or config and weights do not match.
         CapacityError: it does not fit on the device.
     """
-    with _loading(folder):
+    with loading(folder):
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
@@ -56,7 +56,7 @@ def load_sentence_transformers(
     """
     from sentence_transformers import SentenceTransformer
 
-    with _loading(folder):
+    with loading(folder):
         name, first = st_modules(folder)[0]
         if name == "Transformer" and not (first / "adapter_config.json").is_file():
             # SentenceTransformer fills missing weights with random ones and only logs it.
@@ -76,8 +76,13 @@ def load_sentence_transformers(
 
 
 @contextmanager
-def _loading(folder: Path) -> Iterator[None]:
-    """Quiet libraries, and their many kinds of errors as one line."""
+def loading(folder: Path) -> Iterator[None]:
+    """Load a model of another library: quietly, and with its many kinds of errors as one line.
+
+    Raises:
+        CheckpointError: whatever is wrong with the folder.
+        CapacityError: the model does not fit into GPU memory.
+    """
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity(logging.ERROR)
     transformers_logging.disable_progress_bar()

@@ -12,7 +12,7 @@ import torch
 import transformers
 
 from encoders.recognise.runtime import Runtime
-from encoders.text_checkpoints import _loading
+from encoders.text_checkpoints import loading
 from mining.contract.errors import CapacityError, CheckpointError
 from mining.contract.speech import SPEECH_RATE_HZ
 
@@ -35,7 +35,7 @@ def load_network(folder: Path, kind: str, runs: Runtime, attention: str) -> Any:
     """
     if runs.threads is not None:
         torch.set_num_threads(runs.threads)
-    with _loading(folder):
+    with loading(folder):
         network, info = getattr(transformers, kind).from_pretrained(
             folder,
             dtype=getattr(torch, runs.dtype),
@@ -60,7 +60,7 @@ def load_extractor(folder: Path) -> Any:
     Raises:
         CheckpointError: it cannot be read, or is for another sampling rate.
     """
-    with _loading(folder):
+    with loading(folder):
         extractor = transformers.AutoFeatureExtractor.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )

@@ -75,7 +75,8 @@ class RecogniserRef:
             ``org/name`` on the model hub.
         revision: commit, tag or branch; for a hub name only.
         dtype: number format of weights and arithmetic. ``auto``: int8 for faster-whisper on a CPU,
-            float16 on a GPU; float32 for Hugging Face models.
+            float16 on a GPU; float32 for Hugging Face models. faster-whisper has no bfloat16, Hugging
+            Face models no int8.
         batch_clips: clips computed together. 4 keeps two CPU cores busy; 32 suits a GPU.
         clip_s: neighbouring stretches of speech of a recording are recognised together in clips of
             up to this length, in seconds, and told apart by the words' times. Whisper always

@@ -105,7 +105,7 @@ def test_slip_in_a_path_suggests_its_neighbour(bert, monkeypatch):
 def test_only_org_name_reaches_the_hub(name):
     calls = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("encoders.load._from_hub", lambda ref, files: calls.append(ref.path) or 1 / 0)
+        patch.setattr("encoders.load.fetch", lambda name, *_: calls.append(name) or 1 / 0)
         try:
             describe_encoder(name)
         except (CheckpointError, ConfigError):
