@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ from beam_jobs.output import claim_output
 from beam_jobs.pipeline import build_options, run_stages
 from beam_jobs.plan import Plan
 from beam_jobs.progress import Progress
+from beam_jobs.speed import is_fresh, speed
 from beam_jobs.stage import Stage
 from beam_jobs.thresholds import effective
 
@@ -43,8 +45,12 @@ def run(plan: Plan, stages: Sequence[str], beam_args: Sequence[str], progress: P
         left = [stage for stage in found if not stage.is_done()]
         # text and speech are prepared in phases of their own
         for kind in dict.fromkeys(map(type, left)):
-            run_stages([stage for stage in left if type(stage) is kind], beam_args, progress)
+            some = [stage for stage in left if type(stage) is kind]
+            fresh, started = is_fresh(some), time.monotonic()
+            run_stages(some, beam_args, progress)
             worked = True
+            if fresh and (line := speed(some, time.monotonic() - started)):
+                progress.say(line)
         if found and not left:
             progress.say(f"{name}: already done")
     return worked

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,6 +14,9 @@ import yaml
 
 from beam_jobs.cli import main
 from beam_jobs.stage import Stage, do_unit
+
+if TYPE_CHECKING:
+    from tests.end_to_end.speech_world import SpeechWorld
 
 LANGS = ("deu", "eng", "fra")
 MEANINGS, DISTRACTORS, DIM = 40, 20, 24
@@ -137,3 +141,36 @@ def no_beam(monkeypatch: pytest.MonkeyPatch) -> None:
             stage.finish()
 
     monkeypatch.setattr("beam_jobs.run.run_stages", run_stages)
+
+
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The recordings of every :func:`speech` world, to be copied."""
+    from tests.end_to_end.speech_world import record
+
+    folder = tmp_path_factory.mktemp("recordings")
+    record(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_ctc(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recogniser that knows no languages, with random weights."""
+    from tests.unit.encoders.recognise.conftest import save_wav2vec2
+
+    return save_wav2vec2(tmp_path_factory.mktemp("recognisers") / "ctc")
+
+
+@pytest.fixture(scope="session")
+def tiny_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recogniser that knows four languages, and tells them, with random weights."""
+    from tests.unit.encoders.recognise.conftest import save_whisper
+
+    return save_whisper(tmp_path_factory.mktemp("recognisers") / "whisper")
+
+
+@pytest.fixture
+def speech(tmp_path: Path, recordings: Path, tiny_ctc: Path) -> SpeechWorld:
+    from tests.end_to_end.speech_world import make_speech_world
+
+    return make_speech_world(tmp_path, recordings, tiny_ctc)

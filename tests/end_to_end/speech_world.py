@@ -25,10 +25,10 @@ SAMPLE = Path(__file__).parents[2] / "examples" / "sample"
 LANGS = ("deu", "eng")
 # recording: (recording of the sample, seconds)
 PIECES = {
-    "eng/kitchen.wav": ("eng/kitchen.opus", 20.0),
+    "eng/kitchen.wav": ("eng/kitchen.opus", 23.5),
     "eng/harbour.flac": ("eng/harbour.opus", 16.0),
     "deu/kitchen.mp3": ("deu/kitchen.opus", 18.0),
-    "deu/harbour.opus": ("deu/harbour.opus", 16.0),
+    "deu/harbour.opus": ("deu/harbour.opus", 21.0),
 }
 COPY = ("eng/kitchen.wav", "eng/z.wav")
 TWICE = "deu/kitchen.mp3"
