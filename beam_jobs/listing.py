@@ -84,7 +84,9 @@ def audio_uri(base: str, source_uri: str) -> str:
     return source_uri if is_absolute else base + source_uri
 
 
-def list_recordings(name: str, corpus: Corpus, storage: Storage) -> Listing:
+def list_recordings(
+    name: str, corpus: Corpus, storage: Storage, *, unique_ids: bool = False
+) -> Listing:
     """List a speech corpus.
 
     Rejects: what the readers of tables refuse, ``missing_audio`` (a list names a file that is not
@@ -95,6 +97,7 @@ def list_recordings(name: str, corpus: Corpus, storage: Storage) -> Listing:
         name: of the corpus, for messages.
         corpus: of modality speech.
         storage: fsspec options.
+        unique_ids: whether an id may stand in one language only, since vectors are looked up by it.
 
     Raises:
         InputError: if an address names no file, or a list cannot be read.
@@ -103,9 +106,9 @@ def list_recordings(name: str, corpus: Corpus, storage: Storage) -> Listing:
     base, wanted = audio_base(corpus), _wanted(corpus)
     refused: list[tuple[str, str, str]] = []
     found: list[dict[str, object]] = []
-    owners: dict[str, str] = {}
+    owners: dict[tuple[str, str], str] = {}
     for row in _rows(corpus, storage, refused):
-        reason = _refusal(row, wanted, owners)
+        reason = _refusal(row, wanted, owners, unique_ids)
         if reason is None:
             try:
                 stamp = {"bytes": size(row.uri, storage), "version": version(row.uri, storage)}
@@ -136,7 +139,10 @@ def list_recordings(name: str, corpus: Corpus, storage: Storage) -> Listing:
 
 
 def _refusal(
-    row: _Row, wanted: frozenset[str] | None, owners: dict[str, str]
+    row: _Row,
+    wanted: frozenset[str] | None,
+    owners: dict[tuple[str, str], str],
+    unique_ids: bool,
 ) -> tuple[str, str] | None:
     """Reason and detail of a row that is refused before its file is looked at."""
     lang = canonical_language(row.lang_raw)
@@ -144,8 +150,11 @@ def _refusal(
         return "unknown_language", row.lang_raw
     if wanted is not None and lang not in wanted and lang != UNDETERMINED:
         return "unwanted_language", row.lang_raw
-    if row.doc_id is not None and owners.setdefault(row.doc_id, row.uri) != row.uri:
-        return "duplicate_id", row.doc_id
+    if row.doc_id is not None:
+        # the two sides of a parallel corpus may share their ids
+        key = (row.doc_id, "" if unique_ids else lang)
+        if owners.setdefault(key, row.uri) != row.uri:
+            return "duplicate_id", row.doc_id
     return None
 
 
@@ -175,12 +184,29 @@ def _rows(corpus: Corpus, storage: Storage, refused: list[tuple[str, str, str]])
             for file in files:
                 yield from _listed(file, source, corpus, storage, refused)
             continue
-        is_folder = not any(sign in source.uri for sign in ("*", "?", "["))
-        for file in files:
-            suffix = os.path.splitext(file.uri)[1].lower()
-            if is_folder and file.uri != source.uri and suffix not in _SUFFIXES:
-                continue
+        for file in _recordings(source, files):
             yield _Row(file.uri, 0, file.lang or "", None, f"{file.uri}#0")
+
+
+def _recordings(source: TextSource, files: Sequence[TextFile]) -> list[TextFile]:
+    """All files of a pattern; of a folder, those that are called like recordings.
+
+    Raises:
+        InputError: if there is none.
+    """
+    if any(sign in source.uri for sign in ("*", "?", "[")):
+        return list(files)
+    found = [
+        file
+        for file in files
+        if file.uri == source.uri or os.path.splitext(file.uri)[1].lower() in _SUFFIXES
+    ]
+    if not found:
+        raise InputError(
+            f"{source.uri}: must hold at least one recording, but none of its {len(files)} files is "
+            "called like one; if they are, name them with a pattern such as *"
+        )
+    return found
 
 
 def _listed(

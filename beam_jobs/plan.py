@@ -135,9 +135,9 @@ class Plan:
         """Planned once: the files' versions must not change between the stages of a run."""
         corpora = self.run.config.corpora
         return {
-            name: PrepareSpeech.plan(self.run, name, corpora[name])
-            if corpora[name].modality == SPEECH
-            else Prepare.plan(self.run, name, corpora[name], unique_ids=self.cards[name].by_id)
+            name: (PrepareSpeech if corpora[name].modality == SPEECH else Prepare).plan(
+                self.run, name, corpora[name], unique_ids=self.cards[name].by_id
+            )
             for name in self.corpora
         }
 

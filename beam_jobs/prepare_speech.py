@@ -72,14 +72,18 @@ class PrepareSpeech(Stage):
     phases: ClassVar[tuple[str, ...]] = ("list", "hear", "collapse")
 
     @classmethod
-    def plan(cls, run: Run, subject: str, corpus: Corpus) -> PrepareSpeech:
+    def plan(
+        cls, run: Run, subject: str, corpus: Corpus, *, unique_ids: bool = False
+    ) -> PrepareSpeech:
         """List the recordings of a corpus.
+
+        ``unique_ids``: whether an id may stand in one language only.
 
         Raises:
             InputError: if there is none, or a list cannot be read.
             ConfigError: if a recording is one that this run writes.
         """
-        listing = list_recordings(subject, corpus, run.storage)
+        listing = list_recordings(subject, corpus, run.storage, unique_ids=unique_ids)
         for uri in listing.recordings["uri"].to_pylist():
             if uri.startswith(f"{run.output}/"):
                 raise ConfigError(f"corpora.{subject}.uri: must not hold {uri}: this run writes it")

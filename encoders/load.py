@@ -35,7 +35,8 @@ _LOG = logging.getLogger(__name__)
 
 BUILTIN = "builtin"
 USE_MULTILINGUAL = "use-multilingual"
-_NAMED = (BUILTIN, USE_MULTILINGUAL)
+SPELLING = "spelling"
+_NAMED = (BUILTIN, USE_MULTILINGUAL, SPELLING)
 _VECTORS = "precomputed vectors"
 _DEVICES = ("auto", "cpu", "cuda")
 # What a model needs, and never a pickle. The first is enough to describe it.
@@ -49,8 +50,8 @@ def load_encoder(
     """Load an encoder, ready to embed.
 
     Args:
-        model: ``builtin``, ``use-multilingual``, a folder, a file of vectors, or ``org/name`` on
-            the model hub; or a :class:`ModelRef` with settings.
+        model: ``builtin``, ``use-multilingual``, ``spelling``, a folder, a file of vectors, or
+            ``org/name`` on the model hub; or a :class:`ModelRef` with settings.
         device: ``auto`` takes a GPU if there is one. It decides no setting and is hashed nowhere;
             bytes are the same on one kind of hardware.
         threads: of torch, or of BLAS; None: as the process has them.
@@ -71,6 +72,10 @@ def load_encoder(
         from encoders.precomputed import PrecomputedEncoder
 
         return PrecomputedEncoder(ref)
+    if kind == SPELLING:
+        from encoders.spelling import Spelling
+
+        return Spelling()
     if kind == USE_MULTILINGUAL:
         from encoders.use_multilingual import UseMultilingual
 
@@ -110,7 +115,7 @@ def describe_encoder(model: str | ModelRef) -> EncoderCard:
         from encoders.precomputed import PrecomputedEncoder
 
         return PrecomputedEncoder(ref).card
-    if kind in (USE_MULTILINGUAL, WORDBAG):  # small: opened as they are
+    if kind in (USE_MULTILINGUAL, SPELLING, WORDBAG):  # small: opened as they are
         return _card_of(load_encoder(ref, device="cpu"))
     return _text_card(path, ref, kind)
 
@@ -146,8 +151,8 @@ def _ref(model: str | ModelRef, options: dict[str, Any]) -> ModelRef:
 
 def _resolve(ref: ModelRef, files: list[str]) -> tuple[str, Path]:
     """What kind of model a reference leads to, and where it lies on disk."""
-    if ref.path == USE_MULTILINGUAL:
-        return USE_MULTILINGUAL, Path()
+    if ref.path in (USE_MULTILINGUAL, SPELLING):
+        return ref.path, Path()
     if ref.path == BUILTIN:
         folder = Path(str(importlib.resources.files("encoders"))) / BUILTIN
         if not folder.is_dir():
@@ -171,7 +176,7 @@ def _resolve(ref: ModelRef, files: list[str]) -> tuple[str, Path]:
 
 def _refuse_idle_settings(ref: ModelRef, kind: str) -> None:
     """A setting that would do nothing is a mistake of the user's."""
-    useful = {_VECTORS: {"space", "ids"}, USE_MULTILINGUAL: set(), WORDBAG: set()}
+    useful = {_VECTORS: {"space", "ids"}, USE_MULTILINGUAL: set(), SPELLING: set(), WORDBAG: set()}
     for field in dataclasses.fields(ModelRef):
         is_set = field.name != "path" and getattr(ref, field.name) != field.default
         idle = field.name == "ids" if kind not in useful else field.name not in useful[kind]
@@ -188,7 +193,7 @@ def _unknown(path: str) -> str:
     beside = Path(os.path.expanduser(path)).parent
     neighbours = [str(p) for p in beside.iterdir()] if beside.is_dir() else []
     return (
-        f"model {path!r}: must be {BUILTIN}, {USE_MULTILINGUAL}, a folder or file that exists, or "
+        f"model {path!r}: must be {', '.join(_NAMED)}, a folder or file that exists, or "
         f"org/name on the model hub, but is none of them{_suggestion(path, {*_NAMED, *neighbours})}"
     )
 

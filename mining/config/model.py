@@ -133,6 +133,8 @@ class Corpus:
             raise ValueError("uri must not be empty")
         if self.modality == "text":
             self._refuse_speech_settings()
+        else:
+            self._refuse_text_settings()
         if self.langs == ():
             raise ValueError("langs must name at least one language, or be left out")
         for code in (self.lang, *(self.langs or ())):
@@ -156,6 +158,16 @@ class Corpus:
                 raise ValueError(f"{name} needs modality: speech")
         if self.speech != Speech():
             raise ValueError("speech needs modality: speech")
+        if self.columns.audio != Columns().audio:
+            raise ValueError("columns.audio needs modality: speech")
+
+    def _refuse_text_settings(self) -> None:
+        for name, default in (("segment", "none"), ("min_chars", 1), ("max_chars", 2000)):
+            if getattr(self, name) != default:
+                instead = "; speech.segment" if name == "segment" else ""
+                raise ValueError(f"{name} needs modality: text{instead}")
+        if self.columns.text != Columns().text:
+            raise ValueError("columns.text needs modality: text; columns.audio names recordings")
 
     @property
     def uris(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mining.contract.errors import AudioError
-from mining.speech.endings import chunk_ending, mp3_ending, ogg_ending
+from mining.speech.endings import chunk_ending, mp3_ending, mp3_states_length, ogg_ending
 
 if TYPE_CHECKING:
     import soundfile
@@ -219,7 +219,8 @@ def _open(path: Path) -> soundfile.SoundFile:
 
     # By number: a name that ends in .raw, .vox or .gsm would be believed.
     file = opened(os.open(path, os.O_RDONLY))
-    if file.format != "MP3":
+    # To one that says how long it is, an endless file is a contradiction, of which the decoder warns.
+    if file.format != "MP3" or mp3_states_length(path):
         return file
     # Without a Xing or VBRI header the number of samples is a guess from the first frame and the
     # file's length, and libsndfile stops there. An endless file makes the guess visible.

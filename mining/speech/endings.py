@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import BinaryIO
 
 _HEAD_BYTES, _TAIL_BYTES = 1 << 16, 1 << 17
 # An Ogg page: "OggS", version, flags, position, serial number, sequence, checksum, segments.
@@ -15,6 +16,7 @@ _PAGE_BYTES, _FIRST, _LAST = 27, 2, 4
 # Libsndfile's log of a WAV or AIFF file: what the header says, and what the file has room for.
 _CHUNK = re.compile(r"^\s*(?:data|SSND) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
 _UNKNOWN_BYTES = 0x7FFFF000  # what writes to a pipe puts a number at least as high
+_XING_FRAMES, _XING_BYTES = 1, 2  # flags: which numbers a Xing header holds
 _SURPLUS_BYTES = 1 << 14  # less may be tags, or a header that does not count its own frame
 
 
@@ -63,16 +65,11 @@ def mp3_ending(path: Path) -> str | None:
     The Xing header of the first frame states the bytes of the stream that it begins.
     """
     with open(path, "rb") as file:
-        start = _after_id3(file.read(10))
-        file.seek(start)
-        head = file.read(_HEAD_BYTES)
-        at = max(head.find(b"Xing", 0, 4096), head.find(b"Info", 0, 4096))
-        # Behind 4 bytes of header and 9, 17 or 32 of side information.
-        frame = next((at - n for n in (13, 21, 36) if at >= n and head[at - n] == 0xFF), -1)
-        flags = int.from_bytes(head[at + 4 : at + 8], "big")
-        if frame < 0 or not flags & 2:
+        start, head = _mp3_start(file)
+        frame, at, flags = _xing(head)
+        if not flags & _XING_BYTES:
             return None
-        field = at + 8 + 4 * (flags & 1)
+        field = at + 8 + 4 * (flags & _XING_FRAMES)
         end = start + frame + int.from_bytes(head[field : field + 4], "big")
         surplus = path.stat().st_size - end
         file.seek(end)
@@ -80,6 +77,30 @@ def mp3_ending(path: Path) -> str | None:
     if surplus < _SURPLUS_BYTES or not (more[:3] == b"ID3" or _is_frame(more)):
         return None
     return f"{surplus} bytes of sound follow the end that its header states"
+
+
+def mp3_states_length(path: Path) -> bool:
+    """Whether the Xing header of an MP3 file's first frame says how many frames follow."""
+    with open(path, "rb") as file:
+        _, head = _mp3_start(file)
+        _, at, flags = _xing(head)
+    return bool(flags & _XING_FRAMES and any(head[at + 8 : at + 12]))
+
+
+def _mp3_start(file: BinaryIO) -> tuple[int, bytes]:
+    """Where the first frame is looked for, and what begins there."""
+    start = _after_id3(file.read(10))
+    file.seek(start)
+    return start, file.read(_HEAD_BYTES)
+
+
+def _xing(head: bytes) -> tuple[int, int, int]:
+    """Where the first frame and its Xing header begin, and the header's flags; 0 if it has none."""
+    at = max(head.find(b"Xing", 0, 4096), head.find(b"Info", 0, 4096))
+    # Behind 4 bytes of header and 9, 17 or 32 of side information.
+    frame = next((at - n for n in (13, 21, 36) if at >= n and head[at - n] == 0xFF), -1)
+    flags = int.from_bytes(head[at + 4 : at + 8], "big") if frame >= 0 else 0
+    return frame, at, flags
 
 
 def _after_id3(head: bytes) -> int:
