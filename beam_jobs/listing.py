@@ -129,7 +129,10 @@ def list_recordings(
             }
         )
     _refuse_repeated(name, corpus, found)
-    rows = [(place.removeprefix(base), "prepare", *why) for place, *why in refused]
+    lists = base_of(_sources(corpus))
+    rows = [
+        (place.removeprefix(base).removeprefix(lists), "prepare", *why) for place, *why in refused
+    ]
     columns = zip(*rows, strict=True) if rows else [()] * 4
     rejects = [pa.array(values, pa.string()) for values in columns]
     return Listing(

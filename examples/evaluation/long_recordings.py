@@ -6,8 +6,10 @@ times are those of its first and last word: good enough to say which stretch it 
 independent judge of boundaries, so those figures are printed for the SMIL chapter apart.
 
     python examples/evaluation/long_recordings.py DATA out/long --recogniser models/whisper-base
-    mining run --config out/long/run.yaml --set model.path=use-multilingual
-    mining evaluate --config out/long/run.yaml --set model.path=use-multilingual
+    mining run --config out/long/chapters/run.yaml --set model.path=spelling
+    mining evaluate --config out/long/chapters/run.yaml --set model.path=spelling
+
+``chapters`` are novels and tales, ``fragments`` the lines of a title page and of poems.
 """
 
 from __future__ import annotations
@@ -79,12 +81,20 @@ def main() -> None:
     arguments = parser.parse_args()
     data, output = arguments.data.absolute(), arguments.output
     output.mkdir(parents=True, exist_ok=True)
+    for corpus in sorted({book.corpus for book in BOOKS}):
+        books = [book for book in BOOKS if book.corpus == corpus]
+        (output / corpus).mkdir(parents=True, exist_ok=True)
+        write(books, data, output / corpus, arguments.recogniser)
+
+
+def write(books: Sequence[Book], data: Path, output: Path, recogniser: str) -> None:
+    """Recordings, texts, gold and config of one problem."""
+    langs = sorted({book.lang for book in books})
     names = ["meaning_id", "lang", "modality", "text", "source_uri", "start_s", "end_s"]
-    gold, texts = ["\t".join(names)], ["lang\ttext"]
-    audio = {book.corpus: ["path\tlang"] for book in BOOKS}
-    for book in BOOKS:
-        sentences = timed_sentences(data / "long", book, arguments.recogniser)
-        audio[book.corpus].append(f"{book.audio}\t{book.lang}")
+    gold, texts, audio = ["\t".join(names)], ["lang\ttext"], ["path\tlang"]
+    for book in books:
+        sentences = timed_sentences(data / "long", book, recogniser)
+        audio.append(f"{book.audio}\t{book.lang}")
         for number, one in enumerate(sentences):
             meaning = f"{book.text} {number}"
             place = f"{one.start_s:.3f}\t{one.end_s:.3f}"
@@ -92,50 +102,35 @@ def main() -> None:
             gold.append(f"{meaning}\t{book.lang}\ttext\t{one.text}\t\t\t")
             texts.append(f"{book.lang}\t{one.text}")
         print(f"{book.audio}: {len(sentences)} sentences with times")
-    for lang in sorted({book.lang for book in BOOKS}):
+    for lang in langs:
         texts += [f"{lang}\t{text}" for text in others(data / "text", lang)]
-    for name, lines in (("gold", gold), ("texts", texts), *audio.items()):
+    for name, lines in (("gold", gold), ("texts", texts), ("audio", audio)):
         (output / f"{name}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    config = configuration(data, output, arguments.recogniser)
-    (output / "run.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-
-
-def configuration(data: Path, output: Path, recogniser: str) -> dict[str, object]:
-    """Recordings against texts of their own language."""
-    return {
+    config = {
         "schema": 1,
         "output": str(output / "run"),
         "model": {"path": "use-multilingual"},
         "recogniser": {"path": recogniser},
         "corpora": {
-            **{name: recordings(data, output, name) for name in ("chapters", "fragments")},
+            "books": {
+                "modality": "speech",
+                "format": "tsv",
+                "uri": str(output / "audio.tsv"),
+                "audio_root": str(data / "long"),
+                "lang": {"column": "lang"},
+                # titles and sentences of novels: one of these is read in 34 seconds
+                "speech": {"min_s": 0.5, "max_s": 40.0, "max_joined": 24},
+            },
             "texts": {"uri": str(output / "texts.tsv"), "lang": {"column": "lang"}},
         },
         "tasks": {
-            name: {
-                "source": name,
-                "target": "texts",
-                "langs": sorted({f"{b.lang}-{b.lang}" for b in BOOKS if b.corpus == name}),
-            }
-            for name in ("chapters", "fragments")
+            "st": {"source": "books", "target": "texts", "langs": [f"{la}-{la}" for la in langs]}
         },
         "mining": {"threshold": "none"},
         "contamination": {"sets": []},
         "evaluate": {"gold": str(output / "gold.tsv")},
     }
-
-
-def recordings(data: Path, output: Path, name: str) -> dict[str, object]:
-    """A corpus of some of the recordings."""
-    return {
-        "modality": "speech",
-        "format": "tsv",
-        "uri": str(output / f"{name}.tsv"),
-        "audio_root": str(data / "long"),
-        "lang": {"column": "lang"},
-        # titles and sentences of novels: one of these is read in 34 seconds
-        "speech": {"min_s": 0.5, "max_s": 40.0, "max_joined": 24},
-    }
+    (output / "run.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 
 
 def others(folder: Path, lang: str) -> list[str]:

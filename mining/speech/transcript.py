@@ -103,8 +103,7 @@ def clips_of(channel: Channel, clip_s: float, max_clip_s: float, max_gap_s: floa
         pieces = -(-(end - start) // limit)
         bounds = [start + (end - start) * i // pieces for i in range(pieces + 1)]
         clips += [
-            Clip(start=low, end=high, first=first, last=last)
-            for low, high in pairwise(bounds)
+            Clip(start=low, end=high, first=first, last=last) for low, high in pairwise(bounds)
         ]
     return clips
 

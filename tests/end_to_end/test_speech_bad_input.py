@@ -1,4 +1,4 @@
-"""Recordings that are none, recognisers that are none or hear nothing, settings of the other modality."""
+"""Recordings that are none, recognisers that are none or hear nothing, settings of texts."""
 
 from __future__ import annotations
 
@@ -92,7 +92,9 @@ def test_each_bad_recording_has_its_reason_and_the_rest_is_mined(
 
 def test_nothing_but_silence_is_one_line(speech: SpeechWorld, mining: Cli) -> None:
     spoil(speech.audio)
-    speech.speak_only([("bad/silence.wav", "eng"), ("bad/tones.flac", "deu"), ("bad/no.wav", "eng")])
+    speech.speak_only(
+        [("bad/silence.wav", "eng"), ("bad/tones.flac", "deu"), ("bad/no.wav", "eng")]
+    )
     refused(
         mining("run", "--config", speech.config),
         3, "corpora.talks", "must hold at least one segment", "2 rejected.no_speech",
@@ -159,9 +161,7 @@ def test_a_recogniser_that_hears_nothing(
 
 def copies(world: SpeechWorld) -> int:
     """Occurrences beyond the first."""
-    (before,) = [
-        path for path in (world.output / "occurrences/talks").iterdir() if path.is_dir()
-    ]
+    (before,) = [path for path in (world.output / "occurrences/talks").iterdir() if path.is_dir()]
     table = world.table("segments", "talks", before.name)
     return sum(table["occurrences"].to_pylist()) - len(table)
 

@@ -93,9 +93,7 @@ def test_either_side_may_be_cut(speech: SpeechWorld, mining: Cli, pairs: Path) -
     assert {row["lang"] for row in found["source"]} == {"deu"}
     assert {row["lang"] for row in found["target"]} == {"eng"}
     assert len(found["both"]) == len(found["source"]) + len(found["target"])
-    refused(
-        mining("cut", pairs, "--to", to / "none", "--side", "target"), 3, "must have speech"
-    )
+    refused(mining("cut", pairs, "--to", to / "none", "--side", "target"), 3, "must have speech")
     refused(mining("cut", pairs.parent / "tt", "--to", to / "none"), 3, "must have speech")
 
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +23,9 @@ Cli = Callable[..., Outcome]
 @pytest.fixture
 def small(speech: SpeechWorld) -> SpeechWorld:
     """One recording a language, and speech against speech: what text does is tried elsewhere."""
-    speech.speak_only([("eng/kitchen.wav", "eng"), ("deu/none.wav", "deu"), ("deu/harbour.opus", "deu")])
+    speech.speak_only(
+        [("eng/kitchen.wav", "eng"), ("deu/none.wav", "deu"), ("deu/harbour.opus", "deu")]
+    )
     speech.change(partitions=1, tasks={"ss": speech.settings["tasks"]["ss"]})
     speech.change_corpus("talks", speech={"max_joined": 1})
     return speech
@@ -36,9 +39,9 @@ def test_a_full_disk_at_every_write_loses_nothing(
     assert mining("run", "--config", small.config).code == 0
     writes, digest = disk.count, small.digest()
     assert writes > 30
-    for number in range(2 * writes):
+    for number in range(writes):  # before and after in turn: after one is before the next
         output = small.folder / f"out-{number}"
-        disk.count, disk.fail_at, disk.after = 0, number // 2, bool(number % 2)
+        disk.count, disk.fail_at, disk.after = 0, number, bool(number % 2)
         failed = mining("run", "--config", small.config, "--output", output)
         assert failed.code == 4, f"write {number}: {failed}"
         assert "disk full" in failed.err
@@ -48,15 +51,15 @@ def test_a_full_disk_at_every_write_loses_nothing(
         assert pairs_digest(output) == digest, f"write {number}"
 
 
+def files_in(folder: Path) -> int:
+    return sum(path.is_file() for path in folder.rglob("*"))
+
+
 def killed_runs(world: SpeechWorld, mining: Cli, kills: int) -> None:
+    """Kill a run when it has written so and so many files, and go on with it."""
     assert mining("run", "--config", world.config).code == 0
     environment = {**os.environ, "PYTHONPATH": os.getcwd()}
-    start = time.monotonic()
-    subprocess.run(
-        command("run", "--config", world.config, "--output", world.folder / "whole"),
-        check=True, capture_output=True, env=environment,
-    )  # fmt: skip
-    seconds = time.monotonic() - start
+    whole = files_in(world.output)
     draw = random.Random(12)
     for number in range(kills):
         output = world.folder / f"killed-{number}"
@@ -64,9 +67,12 @@ def killed_runs(world: SpeechWorld, mining: Cli, kills: int) -> None:
             command("run", "--config", world.config, "--output", output),
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment,
         )  # fmt: skip
-        time.sleep(draw.uniform(0.3, 1.0) * seconds)
+        wanted = draw.randrange(1, whole)
+        while files_in(output) < wanted and process.poll() is None:
+            time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()
+        assert not (output / "pairs" / "ss" / "_manifest.json").is_file()
         done = mining("run", "--config", world.config, "--output", output)
         assert done.code == 0, done.err
         assert pairs_digest(output) == world.digest()
@@ -74,6 +80,7 @@ def killed_runs(world: SpeechWorld, mining: Cli, kills: int) -> None:
         assert all(p.suffix in {".parquet", ".json"} or p.name[0] == "." for p in strays)
 
 
+@pytest.mark.usefixtures("no_beam")  # but not in the process that is killed
 def test_kill_9_at_two_moments(small: SpeechWorld, mining: Cli) -> None:
     killed_runs(small, mining, kills=2)
 
@@ -83,6 +90,7 @@ def test_kill_9_at_ten_moments(speech: SpeechWorld, mining: Cli) -> None:
     killed_runs(speech, mining, kills=10)
 
 
+@pytest.mark.usefixtures("no_beam")
 def test_what_changes_between_two_stages_is_said(speech: SpeechWorld, mining: Cli) -> None:
     """The recordings are opened again to be transcribed: they must be those that were heard."""
     assert mining("prepare", "--config", speech.config).code == 0

@@ -87,7 +87,7 @@ def test_every_table_has_its_schema_and_speech_its_columns(
         "occurrences": OCCURRENCE, "pairs": PAIR,
     }  # fmt: skip
     for kind, schema in kinds.items():
-        parts = [p for p in (speech.output / kind).rglob("*.parquet")]
+        parts = list((speech.output / kind).rglob("*.parquet"))
         assert parts, kind
         for part in parts:
             checked(pq.ParquetFile(part).read(), schema, str(part))
@@ -137,16 +137,16 @@ def test_rows_in_are_kept_or_rejected_with_a_reason(speech: SpeechWorld, mining:
             "deu/kitchen.mp3\tqqqq\tc\n"
             "\tdeu\td\n"
             "deu/kitchen.mp3\tdeu\n"
-            "eng/kitchen.wav\teng\tdeu/harbour.opus\n"  # that id is another file's
+            "eng/kitchen.wav\teng\teng/harbour.flac\n"  # that id is another file's
             "eng/kitchen.wav\tdeu\te\n"  # that recording is in English
         )
     mined(speech, mining)
     refused = speech.table("rejects", "prepare", "talks").to_pylist()
-    reasons = {(row["row_id"].split(".")[0], row["reason"]) for row in refused}
-    assert {(row["row_id"].rpartition("#")[2][:2], row["reason"]) for row in refused} >= {
-        ("6", "missing_audio"), ("7", "unreadable_audio"), ("8", "unknown_language"),
-        ("9", "missing_value"), ("10", "ragged_row"), ("11", "duplicate_id"),
-    }, reasons  # fmt: skip
+    assert {(row["row_id"], row["reason"]) for row in refused} >= {
+        ("list.tsv#6", "missing_audio"), ("deu/broken.wav#7", "unreadable_audio"),
+        ("list.tsv#8", "unknown_language"), ("list.tsv#9", "missing_value"),
+        ("list.tsv#10", "ragged_row"), ("list.tsv#11", "duplicate_id"),
+    }  # fmt: skip
     assert all(row["reason"] in REJECT_REASONS and row["detail"] for row in refused)
     for folder in (speech.output / "segments/talks").iterdir():
         found = json.loads((folder / "_manifest.json").read_text())["counters"]
@@ -188,13 +188,14 @@ def test_another_recogniser_keeps_what_was_heard(
 ) -> None:
     mined(speech, mining)
     before = written(speech.output / "regions"), written(speech.output / "transcripts")
-    speech.change(recogniser={"path": str(tiny_whisper), "max_tokens": 40})
+    speech.change(recogniser={"path": str(tiny_whisper), "max_tokens": 6})
     done = mined(speech, mining)
     assert worked(done) == STAGES - {"prepare"}
     assert written(speech.output / "regions") == before[0]
     assert written(speech.output / "transcripts").items() > before[1].items()
 
 
+@pytest.mark.usefixtures("no_beam")
 def test_stages_one_by_one_equal_the_whole_run(speech: SpeechWorld, mining: Cli) -> None:
     speech.speak_only([("eng/kitchen.wav", "eng"), ("deu/harbour.opus", "deu")])
     speech.change(tasks={"st": {"source": "talks", "target": "texts", "langs": ["deu-eng"]}})
@@ -212,7 +213,8 @@ def test_stages_one_by_one_equal_the_whole_run(speech: SpeechWorld, mining: Cli)
 
 
 def test_scheduling_does_not_change_a_byte(speech: SpeechWorld, mining: Cli) -> None:
-    speech.change(tasks={"st": speech.settings["tasks"]["st"] | {"langs": ["deu-eng", "eng-eng"]}})
+    speech.change(tasks={"ss": speech.settings["tasks"]["ss"]})
+    speech.change_corpus("talks", speech={"max_joined": 1})
     mined(speech, mining)
     for setting in ("shards=1", "shards=3", "shards=16"):
         other = speech.folder / setting
@@ -220,20 +222,28 @@ def test_scheduling_does_not_change_a_byte(speech: SpeechWorld, mining: Cli) -> 
         assert pairs_digest(other) == speech.digest(), setting
 
 
-def test_two_worker_processes_write_the_same_bytes(speech: SpeechWorld, mining: Cli) -> None:
-    """Of the two stages that only speech has; the others are tried with texts."""
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["prepare", "transcribe"])
+def test_two_worker_processes_write_the_same_bytes(
+    speech: SpeechWorld, mining: Cli, stage: str
+) -> None:
+    """In the stages that only speech has; the others are tried with texts."""
     speech.change(tasks={"ss": speech.settings["tasks"]["ss"]})
     mined(speech, mining)
     other = speech.folder / "other"
     two = ("--", "--direct_running_mode=multi_processing", "--direct_num_workers=2")
-    for stage in ("prepare", "transcribe"):
-        done = subprocess.run(
-            command(stage, "--config", speech.config, "--output", other, *two),
-            capture_output=True, text=True, timeout=300, check=False,
-            env={**os.environ, "PYTHONPATH": os.getcwd()},
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-    assert worked(mined(speech, mining, "--output", other)) == {"embed", "knn", "pairs"}
+    before = ("prepare",) if stage == "transcribe" else ()
+    for earlier in before:
+        assert mining(earlier, "--config", speech.config, "--output", other).code == 0
+    done = subprocess.run(
+        command(stage, "--config", speech.config, "--output", other, *two),
+        capture_output=True, text=True, timeout=300, check=False,
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Xing" not in done.stderr  # a decoder's warning for every MP3 that is opened
+    done_now = worked(mined(speech, mining, "--output", other))
+    assert done_now == STAGES - {stage, *before}
     assert pairs_digest(other) == speech.digest()
 
 
@@ -241,10 +251,11 @@ def test_two_worker_processes_write_the_same_bytes(speech: SpeechWorld, mining: 
 def test_the_order_of_a_list_and_the_partitions_change_no_pair(
     speech: SpeechWorld, mining: Cli
 ) -> None:
+    speech.change(tasks={"st": speech.settings["tasks"]["st"]})
     mined(speech, mining)
     path = speech.folder / "list.tsv"
     header, *rows = path.read_text().splitlines()
-    for number, order in enumerate((rows[::-1], rows[2:] + rows[:2], sorted(rows))):
+    for number, order in enumerate((rows[::-1], rows[2:] + rows[:2])):
         path.write_text("\n".join([header, *order]) + "\n")
         other = speech.folder / f"other-{number}"
         mined(speech, mining, "--output", other)
@@ -265,6 +276,7 @@ def of_pairs(output: Path) -> list[dict[str, object]]:
 
 @pytest.mark.usefixtures("no_beam")
 def test_recordings_may_lie_anywhere(speech: SpeechWorld, mining: Cli) -> None:
+    speech.change(tasks={"st": speech.settings["tasks"]["st"]})
     mined(speech, mining)
     moved = speech.folder / "elsewhere" / "sound [1]"
     moved.parent.mkdir()
@@ -282,9 +294,7 @@ def test_recordings_may_lie_anywhere(speech: SpeechWorld, mining: Cli) -> None:
 
 
 @pytest.mark.usefixtures("no_beam")
-def test_channels_may_be_mixed_chosen_or_taken_one_by_one(
-    speech: SpeechWorld, mining: Cli
-) -> None:
+def test_channels_may_be_mixed_chosen_or_taken_one_by_one(speech: SpeechWorld, mining: Cli) -> None:
     speech.speak_only([("eng/harbour.flac", "eng"), ("deu/kitchen.mp3", "deu")])
     speech.change(tasks={"st": speech.settings["tasks"]["st"]})
     found = {}
