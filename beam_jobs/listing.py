@@ -69,13 +69,23 @@ class _Row:
     lang_raw: str
     doc_id: str | None
     place: str  # for a reject's row id
+    told: bool  # whether the recogniser is to say the language
 
 
 def audio_base(corpus: Corpus) -> str:
     """The folder, with its slash, that ``source_uri`` of the corpus' recordings is relative to."""
     if corpus.audio_root is not None:
-        return canonical_uri(corpus.audio_root).rstrip("/") + "/"
-    return base_of(_sources(corpus))
+        return _absolute(canonical_uri(corpus.audio_root)).rstrip("/") + "/"
+    return _lists_base(corpus)
+
+
+def _lists_base(corpus: Corpus) -> str:
+    return _absolute(base_of(_sources(corpus)) or ".").rstrip("/") + "/"
+
+
+def _absolute(uri: str) -> str:
+    """Local addresses in full: what lies outside the base is then still found."""
+    return uri if "://" in uri else os.path.abspath(uri)
 
 
 def audio_uri(base: str, source_uri: str) -> str:
@@ -107,6 +117,7 @@ def list_recordings(
     refused: list[tuple[str, str, str]] = []
     found: list[dict[str, object]] = []
     owners: dict[tuple[str, str], str] = {}
+    langs: dict[str, str] = {}
     for row in _rows(corpus, storage, refused):
         reason = _refusal(row, wanted, owners, unique_ids)
         if reason is None:
@@ -118,6 +129,10 @@ def list_recordings(
             refused.append((row.place, *reason))
             continue
         lang = canonical_language(row.lang_raw) or UNDETERMINED
+        if langs.setdefault(row.uri, lang) != lang:
+            other = f"{row.uri} stands in {langs[row.uri]} already"
+            refused.append((row.place, "duplicate_id", other))
+            continue
         found.append(
             {
                 "uri": row.uri,
@@ -129,7 +144,7 @@ def list_recordings(
             }
         )
     _refuse_repeated(name, corpus, found)
-    lists = base_of(_sources(corpus))
+    lists = _lists_base(corpus)
     rows = [
         (place.removeprefix(base).removeprefix(lists), "prepare", *why) for place, *why in refused
     ]
@@ -149,7 +164,7 @@ def _refusal(
 ) -> tuple[str, str] | None:
     """Reason and detail of a row that is refused before its file is looked at."""
     lang = canonical_language(row.lang_raw)
-    if lang is None:
+    if lang is None or (lang == UNDETERMINED and not row.told):
         return "unknown_language", row.lang_raw
     if wanted is not None and lang not in wanted and lang != UNDETERMINED:
         return "unwanted_language", row.lang_raw
@@ -159,6 +174,11 @@ def _refusal(
         if owners.setdefault(key, row.uri) != row.uri:
             return "duplicate_id", row.doc_id
     return None
+
+
+def is_told(corpus: Corpus) -> bool:
+    """Whether the recogniser is to say the recordings' language."""
+    return isinstance(corpus.lang, LangFrom) and corpus.lang.recognised
 
 
 def _wanted(corpus: Corpus) -> frozenset[str] | None:
@@ -188,7 +208,8 @@ def _rows(corpus: Corpus, storage: Storage, refused: list[tuple[str, str, str]])
                 yield from _listed(file, source, corpus, storage, refused)
             continue
         for file in _recordings(source, files):
-            yield _Row(file.uri, 0, file.lang or "", None, f"{file.uri}#0")
+            uri = _absolute(file.uri)
+            yield _Row(uri, 0, file.lang or "", None, f"{uri}#0", is_told(corpus))
 
 
 def _recordings(source: TextSource, files: Sequence[TextFile]) -> list[TextFile]:
@@ -225,19 +246,23 @@ def _listed(
         root += _CLIPS
     for batch in read_batches(file, source, storage):
         for reject in batch.rejects.to_pylist():
-            refused.append((reject["row_id"], reject["reason"], reject["detail"] or ""))
+            place = _absolute(reject["row_id"])
+            refused.append((place, reject["reason"], reject["detail"] or ""))
         for row in batch.rows.to_pylist():
             address = row["text"].strip()
             is_comment = file.format == "lines" and (not address or address.startswith("#"))
             if is_comment:  # of an .m3u playlist
                 continue
-            place = f"{file.uri}#{row['row']}"
+            place = f"{_absolute(file.uri)}#{row['row']}"
             if not address:
                 refused.append((place, "missing_value", "audio is missing"))
                 continue
             is_absolute = address.startswith(("/", "~")) or "://" in address
-            uri = canonical_uri(address if is_absolute else root + address)
-            yield _Row(uri, row["row"], row["lang_raw"], row["doc_id"], place)
+            if "\0" in address:
+                refused.append((place, "missing_audio", "its address holds a null character"))
+                continue
+            uri = _absolute(canonical_uri(address if is_absolute else root + address))
+            yield _Row(uri, row["row"], row["lang_raw"], row["doc_id"], place, is_told(corpus))
 
 
 def _sources(corpus: Corpus) -> tuple[TextSource, ...]:
@@ -250,7 +275,7 @@ def _source(corpus: Corpus, uri: str) -> TextSource:
     if isinstance(lang, LangFrom) and lang.path is not None:
         uri = uri.replace(f"{{{lang.path}}}", LANG)
     code = lang if isinstance(lang, str) else None
-    if isinstance(lang, LangFrom) and lang.recognised:
+    if is_told(corpus):
         code = UNDETERMINED
     is_list = corpus.format in _LISTS
     if from_column and not is_list:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from beam_jobs.embed import Embed
 from beam_jobs.knn import Knn
-from beam_jobs.listing import UNDETERMINED, audio_base
+from beam_jobs.listing import UNDETERMINED, audio_base, is_told
 from beam_jobs.pairs import Pairs
 from beam_jobs.prepare import Prepare
 from beam_jobs.prepare_speech import PrepareSpeech
@@ -20,7 +20,7 @@ from beam_jobs.transcribe import Transcribe
 from encoders import EncoderCard, describe_encoder, require_device, require_same_space
 from encoders.recognise import RecogniserCard, describe_recogniser
 from mining.config import Config
-from mining.config.model import Corpus, LangFrom
+from mining.config.model import Corpus
 from mining.contract.errors import ConfigError, DatasetError, InputError
 from mining.contract.model_ref import RecogniserRef
 from mining.contract.schemas import SPEECH
@@ -104,8 +104,14 @@ class Plan:
         known: dict[RecogniserRef, RecogniserCard] = {}
         for name in self.corpora:
             corpus = config.corpora[name]
-            takes_speech = SPEECH in self.cards[name].modalities and corpus.recogniser is None
-            if corpus.modality != SPEECH or takes_speech:
+            if corpus.modality != SPEECH:
+                continue
+            if SPEECH in self.cards[name].modalities and corpus.recogniser is None:
+                if is_told(corpus):
+                    raise ConfigError(
+                        f"corpora.{name}.lang: must be given, since {self.cards[name].name} takes "
+                        "speech itself and no recogniser tells its language; name one of the two"
+                    )
                 continue
             ref = config.recogniser_of(name)
             if ref is None:
@@ -115,8 +121,12 @@ class Plan:
                 )
             if ref not in known:
                 known[ref] = describe_recogniser(ref, device=config.execution.device)
-            lang = corpus.lang
-            if isinstance(lang, LangFrom) and lang.recognised:
+            if ref.language is not None and known[ref].known(ref.language) is None:
+                raise ConfigError(
+                    f"recogniser.language: must be one that {known[ref].name} knows, but is "
+                    f"{ref.language!r}"
+                )
+            if is_told(corpus):
                 if not known[ref].tells_language:
                     raise ConfigError(
                         f"corpora.{name}.lang: must be given, since {known[ref].name} cannot tell "
@@ -152,8 +162,8 @@ class Plan:
             prepared = self.prepared(name)
             stage = self._prepares[name]
             regions = self.run.dataset("regions", name, stage.hash)
-            foreign = [la for la in prepared.langs if card.languages and la not in card.languages]
-            if foreign := [la for la in foreign if la != UNDETERMINED and ref.language is None]:
+            foreign = [la for la in prepared.langs if la != UNDETERMINED and not card.known(la)]
+            if foreign and ref.language is None:
                 self.progress.warn(
                     f"corpora.{name}: {card.name} does not know {', '.join(foreign)}: those recordings "
                     "are rejected; recogniser.language names a kindred language to take them for"

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from beam_jobs.spills import SPILL_BYTES, Notes, Spills, gathered
 from beam_jobs.stage import Run, Stage, Unit, reason_counters
 from mining.config.model import Corpus
 from mining.contract.errors import ConfigError
@@ -24,7 +25,6 @@ from mining.io.collapse import collapse, reject_duplicate_ids
 from mining.io.dataset import Receipt, has_manifest, remove_tree
 from mining.io.filesystem import version
 from mining.io.parquet import Part, write_part
-from mining.io.spill import read_spill, write_spill
 from mining.text.corpus import base_of, settings_of, sources_of
 from mining.text.prepare import (
     Segmented,
@@ -34,7 +34,7 @@ from mining.text.prepare import (
 from mining.text.readers import read_batches
 from mining.text.source import TextFile, TextSource, list_files
 
-_SPILL_BYTES = 256 << 20  # of candidates held before they are written
+_SPILLED = ("segments", "ids")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,11 +118,13 @@ class Prepare(Stage):
     def _guard(self) -> Guard:
         return load_guard(self.run.config.contamination.sets, self.run.storage)
 
+    @property
+    def _spills(self) -> Spills:
+        return Spills(folder=f"{self.home}/spill", storage=self.run.storage)
+
     @cached_property
-    def _spills(self) -> dict[str, list[tuple[str, list[int]]]]:
-        """Spill files by kind, each with the partitions of its batches."""
-        notes = [receipt.notes for receipt in self.receipts("read")]
-        return {kind: [spill for n in notes for spill in n[kind]] for kind in ("segments", "ids")}
+    def _notes(self) -> Notes:
+        return gathered(self.receipts("read"), _SPILLED)
 
     @cached_property
     def _taken(self) -> pa.Table | None:
@@ -161,24 +163,24 @@ class Prepare(Stage):
         index, file, _ = self.files[unit.args["file"]]
         counters: Counter[str] = Counter()
         rejects = [REJECT.empty_table()]
-        spills: dict[str, list[list[Any]]] = {"segments": [], "ids": []}
+        notes: Notes = {kind: [] for kind in _SPILLED}
         held: list[Segmented] = []
         for segmented, refused, rows in self._segmented(index, file):
             counters["rows_in"] += rows
             counters["rows_accounted"] += rows_accounted(segmented, refused)
             rejects += [refused, pa.Table.from_batches([segmented.rejects])]
             held.append(segmented)
-            if sum(s.candidates.nbytes + s.row_ids.nbytes for s in held) > _SPILL_BYTES:
-                self._spill(unit.key, held, spills)
+            if sum(s.candidates.nbytes + s.row_ids.nbytes for s in held) > SPILL_BYTES:
+                self._spill(unit.key, held, notes)
                 held = []
-        self._spill(unit.key, held, spills)
+        self._spill(unit.key, held, notes)
         refused = pa.concat_tables(rejects)
         counters.update(reason_counters(refused))
         part = write_part(
             self.rejects_folder(), f"{unit.key}.parquet", refused, REJECT, self.run.storage
         )
         return Receipt(
-            unit=unit.key, parts={"rejects": (part,)}, counters=dict(counters), notes=spills
+            unit=unit.key, parts={"rejects": (part,)}, counters=dict(counters), notes=notes
         )
 
     def _segmented(self, index: int, file: TextFile) -> Iterator[tuple[Segmented, pa.Table, int]]:
@@ -196,35 +198,17 @@ class Prepare(Stage):
                 batch.rows.num_rows + batch.rejects.num_rows,
             )
 
-    def _spill(
-        self, key: str, held: Sequence[Segmented], spills: dict[str, list[list[Any]]]
-    ) -> None:
-        tables = {
-            "segments": [s.candidates for s in held],
-            "ids": [s.row_ids for s in held],
-        }
+    def _spill(self, key: str, held: Sequence[Segmented], notes: Notes) -> None:
+        if not held:
+            return
         partitions = self.run.config.partitions
-        for kind, some in tables.items():
-            table = pa.concat_tables(some) if some else None
-            if table is None or not table.num_rows:
-                continue
-            path = f"{kind}-{key}-{len(spills[kind]):04d}.arrow"
-            if kind == "segments":
-                where = partitions_of(table["segment_id"].to_pylist(), partitions)
-            else:
-                keys = (table[name].to_pylist() for name in self._id_keys)
-                ids = (content_id(*key) for key in zip(*keys, strict=True))
-                where = partitions_of(ids, partitions)
-            batches = write_spill(f"{self.home}/spill/{path}", table, where, self.run.storage)
-            spills[kind].append([path, batches])
-
-    def _spilled(self, kind: str, partition: int) -> list[pa.Table]:
-        """What all files hold of a partition."""
-        return [
-            read_spill(f"{self.home}/spill/{path}", [batches.index(partition)], self.run.storage)
-            for path, batches in self._spills[kind]
-            if partition in batches
-        ]
+        segments = pa.concat_tables([s.candidates for s in held])
+        where = partitions_of(segments["segment_id"].to_pylist(), partitions)
+        self._spills.write(notes, "segments", key, segments, where)
+        rows = pa.concat_tables([s.row_ids for s in held])
+        keys = (rows[name].to_pylist() for name in self._id_keys)
+        ids = (content_id(*one) for one in zip(*keys, strict=True))
+        self._spills.write(notes, "ids", key, rows, partitions_of(ids, partitions))
 
     # Phase ids
 
@@ -234,7 +218,7 @@ class Prepare(Stage):
         return ("doc_id",) if self.unique_ids else ("doc_id", "lang")
 
     def _compare_ids(self, unit: Unit) -> Receipt:
-        tables = self._spilled("ids", unit.args["partition"])
+        tables = self._spills.read(self._notes, "ids", unit.args["partition"])
         taken = reject_duplicate_ids(pa.concat_tables(tables), self._id_keys) if tables else None
         notes: dict[str, Any] = {"taken": []}
         if taken is not None and taken.num_rows:
@@ -244,7 +228,7 @@ class Prepare(Stage):
     # Phase collapse
 
     def _collapse(self, unit: Unit) -> Receipt:
-        candidates = self._spilled("segments", unit.args["partition"])
+        candidates = self._spills.read(self._notes, "segments", unit.args["partition"])
         collapsed = collapse(candidates, self._taken)
         storage, path = self.run.storage, f"{unit.key}.parquet"
         written = {

@@ -8,6 +8,7 @@ in one part.
 
 from __future__ import annotations
 
+import importlib.util
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,13 +19,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from beam_jobs.listing import Listing, audio_base, list_recordings
+from beam_jobs.spills import SPILL_BYTES, Notes, Spills, gathered
 from beam_jobs.stage import Run, Stage, Unit, reason_counters
 from mining.config import stage_hash
 from mining.config.model import Corpus
-from mining.contract.errors import ConfigError, DatasetError
+from mining.contract.errors import ConfigError, DatasetError, InputError
 from mining.contract.ids import partitions_of
 from mining.contract.schemas import OCCURRENCE, REGION, REJECT, SEGMENT
 from mining.contract.speech import SpeechDetector
@@ -35,12 +36,12 @@ from mining.io.parquet import Part, write_part
 from mining.io.spill import read_spill, write_spill
 from mining.speech.detect import SileroDetector
 from mining.speech.duplicates import distinct_regions, other_languages
-from mining.speech.hear import Heard, Recording, hear
+from mining.speech.hear import Heard, Recording, hear, nothing_heard
+from mining.speech.transcript import seconds_of
 
 # A unit is some recordings in the order of the listing: whole work for a worker, little to lose.
 _UNIT_RECORDINGS = 256
 _UNIT_BYTES = 64 << 20
-_SPILL_BYTES = 256 << 20  # of regions and candidates held before they are written
 _SPILLED = ("segments", "regions")
 _loading = threading.Lock()
 
@@ -114,6 +115,8 @@ class PrepareSpeech(Stage):
                 "speech": corpus.speech,
                 "base": audio_base(corpus),
                 "detector": _detector().fingerprint,
+                # with it, more formats can be read
+                "av": importlib.util.find_spec("av") is not None,
                 "partitions": self.run.config.partitions,
             }
         )
@@ -148,11 +151,13 @@ class PrepareSpeech(Stage):
     def _recordings(self) -> pa.Table:
         return self._listed("recordings")
 
+    @property
+    def _spills(self) -> Spills:
+        return Spills(folder=f"{self.home}/spill", storage=self.run.storage)
+
     @cached_property
-    def _spills(self) -> dict[str, list[tuple[str, list[int]]]]:
-        """Spill files by kind, each with the partitions of its batches."""
-        notes = [receipt.notes for receipt in self.receipts("hear")]
-        return {kind: [spill for n in notes for spill in n[kind]] for kind in _SPILLED}
+    def _notes(self) -> Notes:
+        return gathered(self.receipts("hear"), _SPILLED)
 
     def units(self, phase: str) -> tuple[Unit, ...]:
         """One for what was listed; some recordings each; partitions."""
@@ -193,7 +198,7 @@ class PrepareSpeech(Stage):
         counters: Counter[str] = Counter()
         held: dict[str, list[pa.Table]] = {kind: [] for kind in _SPILLED}
         rejects = [REJECT.empty_table()]
-        spills: dict[str, list[list[Any]]] = {kind: [] for kind in _SPILLED}
+        notes: Notes = {kind: [] for kind in _SPILLED}
         for row in self._recordings.slice(start, end - start).to_pylist():
             heard, refused = self._one(row)
             rejects.append(refused)
@@ -204,63 +209,57 @@ class PrepareSpeech(Stage):
             counters["audio_ms"] += heard.duration_ms
             counters["speech_ms"] += heard.speech_ms
             counters["regions"] += heard.regions.num_rows
-            if sum(table.nbytes for tables in held.values() for table in tables) > _SPILL_BYTES:
-                self._spill(unit.key, held, spills)
-        self._spill(unit.key, held, spills)
+            if sum(table.nbytes for tables in held.values() for table in tables) > SPILL_BYTES:
+                self._spill(unit.key, held, notes)
+        self._spill(unit.key, held, notes)
         refused = pa.concat_tables(rejects)
         counters.update(reason_counters(refused))
         part = self._write_rejects(unit, refused)
         return Receipt(
-            unit=unit.key, parts={"rejects": (part,)}, counters=dict(counters), notes=spills
+            unit=unit.key, parts={"rejects": (part,)}, counters=dict(counters), notes=notes
         )
 
     def _one(self, row: Mapping[str, Any]) -> tuple[Heard, pa.Table]:
-        """Hear one recording."""
-        with local_file(row["uri"], self.run.storage) as path:
-            recording = Recording(
-                recording_id=file_digest(path),
-                source_uri=row["source_uri"],
-                row=row["row"],
-                lang=row["lang"],
-                doc_id=row["doc_id"],
-                corpus=self.subject,
-            )
-            heard = hear(path, recording, _detector(), self._corpus.speech)
-        place = f"{recording.source_uri}#{recording.row}"
+        """Hear one recording. One that is there and cannot be opened is a reject."""
+        try:
+            with local_file(row["uri"], self.run.storage) as path:
+                recording = Recording(
+                    recording_id=file_digest(path),
+                    source_uri=row["source_uri"],
+                    row=row["row"],
+                    lang=row["lang"],
+                    doc_id=row["doc_id"],
+                    corpus=self.subject,
+                )
+                heard = hear(path, recording, _detector(), self._corpus.speech)
+        except InputError as error:
+            if "://" in row["uri"]:  # a storage that does not answer is no missing recording
+                raise
+            heard = nothing_heard("missing_audio", str(error))
+        place = f"{row['source_uri']}#{row['row']}"
         columns = zip(
             *((place + what, "prepare", *why) for what, *why in heard.refused), strict=True
         )
         arrays = [pa.array(values, pa.string()) for values in columns]
         return heard, pa.table(arrays, schema=REJECT) if arrays else REJECT.empty_table()
 
-    def _spill(
-        self, key: str, held: dict[str, list[pa.Table]], spills: dict[str, list[list[Any]]]
-    ) -> None:
+    def _spill(self, key: str, held: dict[str, list[pa.Table]], notes: Notes) -> None:
         for kind, tables in held.items():
-            table = pa.concat_tables(tables) if tables else None
+            if tables:
+                table = pa.concat_tables(tables)
+                ids = table["recording_id"].to_pylist()
+                where = partitions_of(ids, self.run.config.partitions)
+                self._spills.write(notes, kind, key, table, where)
             tables.clear()
-            if table is None or not table.num_rows:
-                continue
-            path = f"{kind}-{key}-{len(spills[kind]):04d}.arrow"
-            where = partitions_of(table["recording_id"].to_pylist(), self.run.config.partitions)
-            batches = write_spill(f"{self.home}/spill/{path}", table, where, self.run.storage)
-            spills[kind].append([path, batches])
 
     # Phase collapse
 
-    def _spilled(self, kind: str, partition: int) -> list[pa.Table]:
-        return [
-            read_spill(f"{self.home}/spill/{path}", [batches.index(partition)], self.run.storage)
-            for path, batches in self._spills[kind]
-            if partition in batches
-        ]
-
     def _collapse(self, unit: Unit) -> Receipt:
         partition, storage, path = unit.args["partition"], self.run.storage, f"{unit.key}.parquet"
-        candidates = self._spilled("segments", partition)
+        candidates = self._spills.read(self._notes, "segments", partition)
         taken = other_languages(candidates)
         collapsed = collapse(candidates, taken)
-        regions = distinct_regions(self._spilled("regions", partition))
+        regions = distinct_regions(self._spills.read(self._notes, "regions", partition))
         written = {
             "segments": (self.folder, collapsed.segments, SEGMENT),
             "regions": (self.regions_folder, regions, REGION),
@@ -278,9 +277,8 @@ class PrepareSpeech(Stage):
             "rejected_after_hearing": collapsed.rejects.num_rows,
         }
         counters |= reason_counters(collapsed.rejects)
-        seconds = pc.sum(pc.divide(regions["num_samples"], regions["sample_rate_hz"])).as_py()
         return Receipt(
-            unit=unit.key, parts=parts, counters=counters, notes={"speech_s": seconds or 0}
+            unit=unit.key, parts=parts, counters=counters, notes={"speech_s": seconds_of(regions)}
         )
 
     @property

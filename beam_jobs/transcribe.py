@@ -34,6 +34,7 @@ from mining.speech.stream import at_16k, at_speech_rate, mono, spans
 from mining.speech.transcript import (
     Channel,
     Clip,
+    around,
     channels_of,
     clips_of,
     transcript_rows,
@@ -48,7 +49,7 @@ _LANGUAGE_CLIPS = 6
 _loading = threading.Lock()
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def _load(ref: RecogniserRef, device: str, threads: int | None) -> Recogniser:
     return load_recogniser(ref, device=device, threads=threads)
 
@@ -83,7 +84,6 @@ class Transcribe(Stage):
             {
                 "segments": self.segments.content,
                 "regions": self.regions.content,
-                "base": self.base,
                 "recogniser": self.card.fingerprint,
                 "max_gap_s": corpus.speech.max_gap_s,
                 "langs": corpus.langs,
@@ -186,8 +186,7 @@ class Transcribe(Stage):
 
     def _spoken(self, lang: str) -> str | None:
         """What the recogniser is told for a language; None if it does not know it."""
-        told = canonical_language(self.ref.language) if self.ref.language else lang
-        return told if not self.card.languages or told in self.card.languages else None
+        return self.card.known(self.ref.language or lang)
 
     def _transcripts(
         self, channels: Iterator[Channel], counters: Counter[str]
@@ -207,7 +206,8 @@ class Transcribe(Stage):
         for channel in channels:
             heard = self._heard(channel, recogniser)
             waiting.append(heard)
-            for samples in self._samples(channel, heard.clips):
+            wanted = heard.clips[len(heard.transcripts) :]
+            for samples in self._samples(channel, wanted) if wanted else ():
                 if held and held[0][0].spoken != heard.spoken:
                     compute()
                 held.append((heard, samples))
@@ -226,12 +226,16 @@ class Transcribe(Stage):
         """A channel before it is recognised: its clips, and the language if it must be told."""
         max_gap_s = self.run.config.corpora[self.subject].speech.max_gap_s
         clip_s = self.ref.clip_s if self.card.times_words else 0.0
-        clips = clips_of(channel, clip_s, self.card.max_clip_s, max_gap_s)
+        longest = self.card.max_clip_s
+        clips = clips_of(channel, min(clip_s, longest), longest, max_gap_s)
         lang, probability = channel.lang, None
         if lang == UNDETERMINED:
             places = np.linspace(0, len(clips) - 1, min(len(clips), _LANGUAGE_CLIPS)).astype(int)
-            some = [clips[place] for place in places]
-            lang, probability = recogniser.language_of(list(self._samples(channel, some)))
+            samples = list(self._samples(channel, [clips[place] for place in places]))
+            if not any(len(one) for one in samples):  # less than one sample at 16 kHz
+                nothing = [Transcript(words=(), lang=lang) for _ in clips]
+                return _Heard(channel=channel, clips=clips, lang=lang, transcripts=nothing)
+            lang, probability = recogniser.language_of(samples)
         return _Heard(
             channel=channel,
             clips=clips,
@@ -315,7 +319,7 @@ class Transcribe(Stage):
             wanted = pa.array([canonical_language(code) or code for code in langs])
             wrong = pc.invert(pc.is_in(heard["lang"], wanted))
             heard = without(heard, wrong, "unwanted_language", heard["lang"].filter(wrong))
-        found = self._guard.matches(heard["text"])
+        found = around(heard, self._guard.matches(heard["text"]))
         return (
             without(heard, found.is_valid(), "benchmark_overlap", found.drop_null()),
             refused,
@@ -353,8 +357,8 @@ class _Heard:
     channel: Channel
     clips: list[Clip]
     lang: str
-    lang_probability: float | None
-    spoken: str
+    lang_probability: float | None = None
+    spoken: str = UNDETERMINED
     transcripts: list[Transcript] = field(default_factory=list)
 
     def labelled(self, transcript: Transcript) -> Transcript:

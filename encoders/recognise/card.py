@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mining.contract.languages import canonical_language
+
 
 @dataclass(frozen=True, kw_only=True)
 class RecogniserCard:
@@ -26,3 +28,11 @@ class RecogniserCard:
     max_clip_s: float
     tells_language: bool
     licence: str
+
+    def known(self, lang: str) -> str | None:
+        """What the recogniser calls a language: itself, or without its script; None if unknown."""
+        code = canonical_language(lang) or lang
+        for name in (code, code.split("_")[0]):
+            if not self.languages or name in self.languages:
+                return name
+        return None

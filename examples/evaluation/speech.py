@@ -99,7 +99,7 @@ def common_voice(data: Path, output: Path, recogniser: str) -> dict[str, object]
 
 def prompts(data: Path, output: Path, recogniser: str) -> dict[str, object]:
     """Prompts in five languages; which ones a language lacks is drawn for each side."""
-    found = read_table(data / "prompts/index.tsv")
+    found = [row for row in read_table(data / "prompts/index.tsv") if is_drawn(row["prompt_id"])]
     gold, texts, audio = [], [], ["path\tlang"]
     for prompt in found:
         meaning, lang = prompt["prompt_id"], prompt["lang"]
@@ -190,6 +190,11 @@ def speech(meaning: str, lang: str, audio: str, speaker: str = "") -> dict[str, 
         "meaning_id": meaning, "lang": lang, "modality": "speech", "text": "",
         "source_uri": audio, "start_s": "", "end_s": "", "speaker": speaker,
     }  # fmt: skip
+
+
+def is_drawn(meaning: str) -> bool:
+    """Whether a prompt is among those that are judged: 2 of 5, so that a laptop is done in minutes."""
+    return hashlib.sha256(meaning.encode()).digest()[0] % 5 < 2
 
 
 def lacks(side: str, lang: str, meaning: str) -> bool:

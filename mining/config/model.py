@@ -140,6 +140,8 @@ class Corpus:
         for code in (self.lang, *(self.langs or ())):
             if isinstance(code, str) and canonical_language(code) is None:
                 raise ValueError(f"{code!r} is not a language code (ISO 639-3, such as deu)")
+            if code == "und":
+                raise ValueError("lang must be a language; to be told it, {recognised: true}")
         uris = (self.uri,) if isinstance(self.uri, str) else self.uri
         if isinstance(self.lang, LangFrom) and self.lang.path is not None:
             for uri in uris:
@@ -168,6 +170,10 @@ class Corpus:
                 raise ValueError(f"{name} needs modality: text{instead}")
         if self.columns.text != Columns().text:
             raise ValueError("columns.text needs modality: text; columns.audio names recordings")
+        if self.format in ("auto", "audio") and (self.columns != Columns() or not self.header):
+            raise ValueError(
+                "columns and header need the format of a list, such as tsv; here uri names recordings"
+            )
 
     @property
     def uris(self) -> tuple[str, ...]:
@@ -243,7 +249,7 @@ class Mining:
     threshold: float | Literal["model", "none"] | None = None
     target_precision: float | None = setting(default=None, low=0.01, high=0.999)
     score_max: float | None = None
-    speech_k: int | None = setting(default=None, low=1, high=4096)
+    speech_k: int | None = setting(default=None, low=1, high=16384)
     calibration: str | None = None
 
 

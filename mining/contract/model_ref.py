@@ -22,8 +22,8 @@ class ModelRef:
     ``None`` means what the model says of itself, or what is known of its family.
 
     Attributes:
-        path: ``builtin``, ``use-multilingual``, ``spelling``, a model folder, a ``.npy`` or ``.parquet`` file
-            (or a folder of them), or ``org/name`` on the model hub.
+        path: ``builtin``, ``use-multilingual``, ``spelling``, a model folder, a ``.npy`` or
+            ``.parquet`` file (or a folder of them), or ``org/name`` on the model hub.
         revision: commit, tag or branch; for a hub name only.
         space: name of the embedding space. Give two encoders the same name only if their vectors
             may be compared.

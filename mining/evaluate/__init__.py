@@ -9,7 +9,6 @@ from mining.evaluate.calibration import (
     read_calibration,
     write_calibration,
 )
-from mining.evaluate.distractors import length_matched
 from mining.evaluate.gold import PairGold, PairKey, pair_gold, read_gold
 from mining.evaluate.judge import Evaluation, JudgeSettings, Side, Trial, evaluate
 from mining.evaluate.locate import locate_speech
@@ -30,7 +29,6 @@ __all__ = [
     "Trial",
     "calibrate",
     "evaluate",
-    "length_matched",
     "locate_speech",
     "lookup",
     "pair_gold",

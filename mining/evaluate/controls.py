@@ -1,7 +1,8 @@
 """Controls: what a figure would be if the encoder knew nothing but lengths, or nothing at all.
 
 Both are mined and ranked in the way of the pairs they stand beside: best candidates both ways, one
-to one, the threshold of best F1. Where there is speech, a third control keeps the vectors and the
+to one, the threshold of best F1; but where speech overlaps, they may use a stretch of it twice. Where
+there is speech, a third control keeps the vectors and the
 pairs and deals the audio out to other segments: what is then still right is not owed to what was said.
 """
 

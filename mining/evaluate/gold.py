@@ -88,7 +88,8 @@ class PairGold:
         meanings: string [G], the least meaning_id of each.
         src_ids: string [S], the source segments of all meanings; ``src_gold`` int64 [S] says whose.
         tgt_ids: string [T], the same of the target side; ``tgt_gold`` int64 [T].
-        speakers: string [G], the least speaker of each meaning's sources, empty where none is named.
+        speakers: string [G], the least speaker of each meaning's sources, or else of its targets, empty
+            where none is named.
         src_query: bool [S], whether the source is searched for: of the segments that match a stretch
             of speech only the best, so that each recording asks once.
         src_error_ms: float64 [S, 2], how far start and end are from the gold's; NaN: no gold times.
@@ -189,7 +190,14 @@ def pair_gold(gold: pa.Table, key: PairKey, tgt_gold: pa.Table | None = None) ->
         src_gold=src_gold,
         tgt_ids=tgt.dictionary,
         tgt_gold=tgt_meanings,
-        speakers=_speakers(src_rows, index[src_meaning], len(kept_labels)),
+        speakers=tuple(
+            source or target
+            for source, target in zip(
+                _speakers(src_rows, index[src_meaning], len(kept_labels)),
+                _speakers(tgt_rows, index[tgt_meaning], len(kept_labels)),
+                strict=True,
+            )
+        ),
         src_query=_queries(src_rows, src_codes, len(src.dictionary)),
         src_error_ms=_errors_ms(src_rows, src_codes, len(src.dictionary)),
         tgt_error_ms=_errors_ms(tgt_rows, tgt_codes, len(tgt.dictionary)),

@@ -15,7 +15,9 @@ Select = Literal["forward", "backward", "intersection", "max", "union", "all"]
 Best = Literal["margin", "nearest"]
 
 _MAX_K = 1024
-_SPEECH_FACTOR = 16  # up to 16 candidates share a region of speech
+_SPEECH_FACTOR = (
+    16  # neighbours of speech that overlap a nearer one, about: read chapters have so many
+)
 
 
 @dataclass(frozen=True, kw_only=True)

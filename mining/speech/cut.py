@@ -14,11 +14,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mining.contract.errors import AudioError, InputError, SchemaError
+from mining.contract.ids import speech_segment_id
 from mining.contract.schemas import SPEECH
 from mining.contract.speech import Samples
 from mining.contract.uris import canonical_uri
 from mining.io.filesystem import Storage, exists, list_glob, write_atomic
-from mining.io.local import local_file
+from mining.io.local import file_digest, local_file
 from mining.io.parquet import read_part
 from mining.speech.audio import open_audio
 from mining.speech.stream import mono, spans
@@ -65,7 +66,8 @@ class CutSettings:
 
     Attributes:
         to: folder of the clips, any fsspec address.
-        roots: folders that recordings are relative to; the first that holds one is taken.
+        roots: folders that recordings are relative to; where several hold one of a name, the one whose
+            bytes made the segment's id is taken.
         absolute: whether recordings whose address is absolute are taken from there.
         format: of the clips.
         storage: fsspec options.
@@ -203,7 +205,7 @@ def _pieces(
     Raises:
         AudioError: the recording is missing or cannot be read further.
     """
-    found = find_recording(uri, settings)
+    found = find_recording(uri, wanted, settings)
     try:
         with local_file(found, settings.storage) as path, open_audio(path, found) as stream:
             bounds = _bounds(wanted, stream.sample_rate_hz)
@@ -218,6 +220,12 @@ def _pieces(
 
 def _bounds(wanted: Sequence[SpeechSide], rate_hz: int) -> NDArray[np.int64]:
     """First sample and end of each, int64 [R, 2]."""
+    for one in wanted:
+        if not 0 <= one.start_s < one.end_s < np.inf:
+            raise AudioError(
+                f"{one.uri}: a segment must begin before it ends, but {one.segment_id} is from "
+                f"{one.start_s} to {one.end_s} s; were the pairs changed?"
+            )
     seconds = np.array([(one.start_s, one.end_s) for one in wanted], dtype=np.float64)
     return np.rint(seconds * rate_hz).astype(np.int64)
 
@@ -232,8 +240,19 @@ def _one_channel(one: SpeechSide, samples: NDArray[np.float32], rate_hz: int) ->
     return next(mono([samples], one.channel))
 
 
-def find_recording(uri: str, settings: CutSettings) -> str:
-    """Where a recording is.
+def _is_mined(uri: str, one: SpeechSide, storage: Storage) -> bool:
+    """Whether a segment is of this recording: its id is made of the file's bytes and its place."""
+    try:
+        with local_file(uri, storage) as path, open_audio(path, uri) as stream:
+            ((start, end),) = _bounds([one], stream.sample_rate_hz).tolist()
+            made = speech_segment_id(file_digest(path), one.channel, start, end - start)
+    except InputError:
+        return False
+    return made == one.segment_id
+
+
+def find_recording(uri: str, sides: Sequence[SpeechSide], settings: CutSettings) -> str:
+    """Where a recording is, whose segments ``sides`` are.
 
     Raises:
         AudioError: nowhere, or where it must not be looked for.
@@ -250,9 +269,12 @@ def find_recording(uri: str, settings: CutSettings) -> str:
         if below == ".." or below.startswith("../") or "\0" in uri:
             raise AudioError(f"{uri}: must lie below its corpus, but leaves it", "missing_audio")
         candidates = [f"{root.rstrip('/')}/{below}" if root else below for root in settings.roots]
-    for candidate in candidates:
-        if exists(candidate, settings.storage):
-            return canonical_uri(candidate)
+    there = [canonical_uri(one) for one in candidates if exists(one, settings.storage)]
+    if len(there) == 1:
+        return there[0]
+    for candidate in there:  # of several corpora with this name, the one that was mined
+        if _is_mined(candidate, sides[0], settings.storage):
+            return candidate
     raise AudioError(f"{uri}: no such recording below {', '.join(settings.roots)}", "missing_audio")
 
 

@@ -79,6 +79,17 @@ class Heard:
     speech_ms: int
 
 
+def nothing_heard(reason: str, detail: str) -> Heard:
+    """A recording that could not even be opened."""
+    return Heard(
+        regions=HEARD_REGION.empty_table(),
+        candidates=CANDIDATE.empty_table(),
+        refused=(("", reason, detail),),
+        duration_ms=0,
+        speech_ms=0,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Channel:
     """One channel: its regions as [start, end) samples, int64 [R, 2], and what is known of them."""

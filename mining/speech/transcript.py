@@ -218,6 +218,30 @@ def _joined(
     )
 
 
+def around(segments: pa.Table, found: pa.ChunkedArray) -> pa.ChunkedArray:
+    """What is found in a segment holds for every segment that reaches across it.
+
+    Args:
+        segments: SEGMENT rows of speech.
+        found: string [N], null where nothing was found.
+
+    Returns:
+        string [N].
+    """
+    values = found.to_pylist()
+    columns = ("recording_id", "channel", "start_sample", "num_samples")
+    places = list(zip(*(segments[name].to_pylist() for name in columns), strict=True))
+    inner: dict[tuple[str, int | None], list[tuple[int, int, str]]] = {}
+    for (recording, channel, start, size), value in zip(places, values, strict=True):
+        if value is not None:
+            inner.setdefault((recording, channel), []).append((start, start + size, value))
+    for row, (recording, channel, start, size) in enumerate(places):
+        for low, high, value in inner.get((recording, channel), ()):
+            if values[row] is None and start <= low and high <= start + size:
+                values[row] = value
+    return pa.chunked_array([pa.array(values, pa.string())])
+
+
 def seconds_of(table: pa.Table) -> float:
     """Seconds of all rows of a REGION or SEGMENT table."""
     if not table.num_rows:

@@ -267,9 +267,8 @@ def test_speakers_whose_golds_rise_and_fall_together_widen_the_interval():
     assert interval(named=True) > 2.5 * interval(named=False)
 
 
-def test_the_speaker_of_a_target_is_not_drawn():
-    gold = make_trial(TEXT_SPEECH, golds=5, speaker="one").gold
-    assert gold.units == tuple(("meaning", m) for m in gold.meanings)
+def test_a_speaker_is_drawn_on_whichever_side_the_speech_is():
+    assert make_trial(TEXT_SPEECH, golds=5, speaker="one").gold.units == (("speaker", "one"),) * 5
     assert make_trial(golds=5, speaker="one").gold.units == (("speaker", "one"),) * 5
 
 

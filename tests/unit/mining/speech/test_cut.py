@@ -257,17 +257,17 @@ def test_nothing_outside_is_opened(tmp_path, uri):
     (tmp_path / "root" / "x").mkdir(parents=True)
     (tmp_path / "secret.wav").write_bytes(b"x")
     with pytest.raises(AudioError, match="must") as raised:
-        find_recording(uri, settings([tmp_path / "root"]))
+        find_recording(uri, [], settings([tmp_path / "root"]))
     assert raised.value.reason == "missing_audio"
 
 
 def test_dots_inside_are_harmless(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b.wav").write_bytes(b"x")
-    assert find_recording("a/../b.wav", settings([tmp_path])) == str(tmp_path / "b.wav")
+    assert find_recording("a/../b.wav", [], settings([tmp_path])) == str(tmp_path / "b.wav")
     absolute = str(tmp_path / "b.wav")
-    assert find_recording(absolute, settings([tmp_path / "a"], absolute=True)) == absolute
-    assert find_recording("b.wav", settings([tmp_path / "a", tmp_path])) == absolute
+    assert find_recording(absolute, [], settings([tmp_path / "a"], absolute=True)) == absolute
+    assert find_recording("b.wav", [], settings([tmp_path / "a", tmp_path])) == absolute
 
 
 def test_remote_recordings_and_clips(tmp_path, audio):
