@@ -271,18 +271,12 @@ def _sources(corpus: Corpus) -> tuple[TextSource, ...]:
 
 def _source(corpus: Corpus, uri: str) -> TextSource:
     lang = corpus.lang
-    from_column = isinstance(lang, LangFrom) and lang.column is not None
     if isinstance(lang, LangFrom) and lang.path is not None:
         uri = uri.replace(f"{{{lang.path}}}", LANG)
     code = lang if isinstance(lang, str) else None
     if is_told(corpus):
         code = UNDETERMINED
     is_list = corpus.format in _LISTS
-    if from_column and not is_list:
-        raise ConfigError(
-            f"{uri}: the language of recordings must be a code, a placeholder in the path or "
-            "recognised, but is a column; name a list's format, or change lang"
-        )
     return TextSource(
         uri=uri,
         format="tsv" if corpus.format == "common_voice" else corpus.format if is_list else "lines",

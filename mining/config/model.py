@@ -170,7 +170,14 @@ class Corpus:
                 raise ValueError(f"{name} needs modality: text{instead}")
         if self.columns.text != Columns().text:
             raise ValueError("columns.text needs modality: text; columns.audio names recordings")
-        if self.format in ("auto", "audio") and (self.columns != Columns() or not self.header):
+        if self.format not in ("auto", "audio"):
+            return
+        if isinstance(self.lang, LangFrom) and self.lang.column is not None:
+            raise ValueError(
+                "lang of recordings must be a code, a placeholder in the path or recognised, but is a "
+                "column; name a list's format, or change lang"
+            )
+        if self.columns != Columns() or not self.header:
             raise ValueError(
                 "columns and header need the format of a list, such as tsv; here uri names recordings"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -38,9 +39,12 @@ def bootstrap(
         rng: where chance comes from.
 
     Returns:
-        Lower and upper bounds, each of one value's shape.
+        Lower and upper bounds, each of one value's shape, over the draws in which the value exists;
+        NaN where it never does.
     """
     drawn = [statistic(weights) for weights in resample_weights(units, resamples, rng)]
     tail = (1 - LEVEL) / 2
-    low, high = np.quantile(np.concatenate(drawn), [tail, 1 - tail], axis=0)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice")
+        low, high = np.nanquantile(np.concatenate(drawn), [tail, 1 - tail], axis=0)
     return low, high

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -237,9 +238,15 @@ def evaluate(trials: Iterable[Trial], settings: JudgeSettings) -> Evaluation:
             resampled_figures(weights[:, unit], trial.sums.per_gold, trial.sums.stray, rng)
             for unit, trial in zip(units, counted, strict=True)
         ]
-        return np.stack([*drawn, np.mean(drawn, axis=0)], axis=1)
+        # a language whose only speakers are not drawn has no figure in that draw
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Mean of empty slice")
+            return np.stack([*drawn, np.nanmean(drawn, axis=0)], axis=1)
 
     low, high = bootstrap(statistic, len(names), settings.resamples, rng)
+    for row, unit in enumerate(units):
+        if len(set(unit.tolist())) == 1 < len(unit):  # one speaker says nothing of others
+            low[row] = high[row] = np.nan
     values = np.stack([trial.sums.figures for trial in counted])
     controls = np.stack([[c.length_only, c.random, c.shuffled] for c in counted])
     table = np.stack([values, low[:-1], high[:-1], *controls.swapaxes(0, 1)])

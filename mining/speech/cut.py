@@ -175,16 +175,60 @@ def cut_clips(sides: Iterable[SpeechSide], settings: CutSettings) -> CutReport:
             by_recording.setdefault(one.uri, []).append(one)
     for uri in sorted(by_recording):
         wanted = sorted(by_recording[uri], key=lambda one: (one.start_s, one.end_s, one.segment_id))
-        _cut_recording(uri, wanted, settings, report)
+        for found, share in _by_file(uri, wanted, settings, report).items():
+            _cut_recording(found, share, settings, report)
     return report
 
 
-def _cut_recording(
+def _by_file(
     uri: str, wanted: Sequence[SpeechSide], settings: CutSettings, report: CutReport
+) -> dict[str, list[SpeechSide]]:
+    """Segments of one address by the file that they are of; what is of none is reported."""
+    try:
+        there = find_recordings(uri, settings)
+    except AudioError as error:
+        report.failed.update({one.segment_id: (uri, str(error)) for one in wanted})
+        return {}
+    if len(there) == 1:
+        return {there[0]: list(wanted)}
+    # Several corpora have a recording of this name, and any of them may have been mined.
+    made = {found: _identity(found, settings.storage) for found in there}
+    shares: dict[str, list[SpeechSide]] = {}
+    for one in wanted:
+        try:
+            of = [found for found, identity in made.items() if _is_of(one, *identity)]
+        except AudioError as error:
+            report.failed[one.segment_id] = (uri, str(error))
+            continue
+        if of:
+            shares.setdefault(of[0], []).append(one)
+        else:
+            report.failed[one.segment_id] = (uri, _nowhere(uri, settings))
+    return shares
+
+
+def _identity(uri: str, storage: Storage) -> tuple[str, int]:
+    """A recording's id and rate; no id if it cannot be opened."""
+    try:
+        with local_file(uri, storage) as path, open_audio(path, uri) as stream:
+            return file_digest(path), stream.sample_rate_hz
+    except InputError:
+        return "", 1
+
+
+def _is_of(one: SpeechSide, recording_id: str, rate_hz: int) -> bool:
+    """Whether a segment is of this recording: its id is made of the recording's and of its place."""
+    ((start, end),) = _bounds([one], rate_hz).tolist()
+    return speech_segment_id(recording_id, one.channel, start, end - start) == one.segment_id
+
+
+def _cut_recording(
+    found: str, wanted: Sequence[SpeechSide], settings: CutSettings, report: CutReport
 ) -> None:
+    uri = wanted[0].uri
     left = {one.segment_id for one in wanted}
     try:
-        for one, samples, rate_hz, bits in _pieces(uri, wanted, settings):
+        for one, samples, rate_hz, bits in _pieces(found, wanted, settings.storage):
             left.remove(one.segment_id)
             try:
                 data = _encoded(_one_channel(one, samples, rate_hz), rate_hz, bits, settings.format)
@@ -198,16 +242,15 @@ def _cut_recording(
 
 
 def _pieces(
-    uri: str, wanted: Sequence[SpeechSide], settings: CutSettings
+    found: str, wanted: Sequence[SpeechSide], storage: Storage
 ) -> Iterator[tuple[SpeechSide, NDArray[np.float32], int, int]]:
     """Each segment, sorted by start, with its samples (all channels), rate and bits.
 
     Raises:
-        AudioError: the recording is missing or cannot be read further.
+        AudioError: the recording cannot be read, or not further.
     """
-    found = find_recording(uri, wanted, settings)
     try:
-        with local_file(found, settings.storage) as path, open_audio(path, found) as stream:
+        with local_file(found, storage) as path, open_audio(path, found) as stream:
             bounds = _bounds(wanted, stream.sample_rate_hz)
             pieces = spans(stream.blocks(), bounds)
             for one, samples in zip(wanted, pieces, strict=True):
@@ -240,19 +283,8 @@ def _one_channel(one: SpeechSide, samples: NDArray[np.float32], rate_hz: int) ->
     return next(mono([samples], one.channel))
 
 
-def _is_mined(uri: str, one: SpeechSide, storage: Storage) -> bool:
-    """Whether a segment is of this recording: its id is made of the file's bytes and its place."""
-    try:
-        with local_file(uri, storage) as path, open_audio(path, uri) as stream:
-            ((start, end),) = _bounds([one], stream.sample_rate_hz).tolist()
-            made = speech_segment_id(file_digest(path), one.channel, start, end - start)
-    except InputError:
-        return False
-    return made == one.segment_id
-
-
-def find_recording(uri: str, sides: Sequence[SpeechSide], settings: CutSettings) -> str:
-    """Where a recording is, whose segments ``sides`` are.
+def find_recordings(uri: str, settings: CutSettings) -> list[str]:
+    """The files of this address, one for each root that has one.
 
     Raises:
         AudioError: nowhere, or where it must not be looked for.
@@ -270,12 +302,13 @@ def find_recording(uri: str, sides: Sequence[SpeechSide], settings: CutSettings)
             raise AudioError(f"{uri}: must lie below its corpus, but leaves it", "missing_audio")
         candidates = [f"{root.rstrip('/')}/{below}" if root else below for root in settings.roots]
     there = [canonical_uri(one) for one in candidates if exists(one, settings.storage)]
-    if len(there) == 1:
-        return there[0]
-    for candidate in there:  # of several corpora with this name, the one that was mined
-        if _is_mined(candidate, sides[0], settings.storage):
-            return candidate
-    raise AudioError(f"{uri}: no such recording below {', '.join(settings.roots)}", "missing_audio")
+    if not there:
+        raise AudioError(_nowhere(uri, settings), "missing_audio")
+    return there
+
+
+def _nowhere(uri: str, settings: CutSettings) -> str:
+    return f"{uri}: no such recording below {', '.join(settings.roots)}"
 
 
 def _encoded(samples: Samples, rate_hz: int, bits: int, container: str) -> bytes:

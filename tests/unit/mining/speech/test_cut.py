@@ -17,7 +17,7 @@ from mining.contract.errors import AudioError, MiningError
 from mining.contract.schemas import PAIR, SPEECH, TEXT
 from mining.io.filesystem import Storage
 from mining.io.parquet import write_part
-from mining.speech.cut import CutSettings, SpeechSide, cut_clips, find_recording
+from mining.speech.cut import CutSettings, SpeechSide, cut_clips, find_recordings
 
 HERE = Storage()
 
@@ -247,6 +247,21 @@ def test_the_output_knows_where_its_recordings_are(tmp_path, audio):
         assert sorted(f.stem for f in to.glob("*.flac")) == ["s", "t", "u"]
 
 
+@pytest.mark.parametrize(
+    ("start_s", "end_s"), [(2.0, 1.0), (1.0, 1.0), (-1.0, 1.0), (0.0, np.inf), (np.nan, 1.0)]
+)
+def test_a_segment_that_does_not_begin_before_it_ends(tmp_path, audio, start_s, end_s):
+    side = speech("a.wav", 0, 900, 16000, "wrong") | {"start_s": start_s, "end_s": end_s}
+    pairs = [(side, text("x")), (speech("c.bin", 0, 900, 8000, "good"), text("y"))]
+    folder = write_pairs(tmp_path, pairs)
+    to = tmp_path / "clips"
+    code, output, error = run(folder, "--to", to, "--audio", tmp_path / "audio")
+    assert code == 3
+    assert "1 clips cut" in output
+    assert "a.wav: a segment must begin before it ends" in error
+    assert [f.stem for f in to.glob("*.flac")] == ["good"]
+
+
 def settings(roots, absolute=False):
     return CutSettings(to="clips", roots=tuple(str(r) for r in roots), absolute=absolute)
 
@@ -257,17 +272,17 @@ def test_nothing_outside_is_opened(tmp_path, uri):
     (tmp_path / "root" / "x").mkdir(parents=True)
     (tmp_path / "secret.wav").write_bytes(b"x")
     with pytest.raises(AudioError, match="must") as raised:
-        find_recording(uri, [], settings([tmp_path / "root"]))
+        find_recordings(uri, settings([tmp_path / "root"]))
     assert raised.value.reason == "missing_audio"
 
 
 def test_dots_inside_are_harmless(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b.wav").write_bytes(b"x")
-    assert find_recording("a/../b.wav", [], settings([tmp_path])) == str(tmp_path / "b.wav")
+    assert find_recordings("a/../b.wav", settings([tmp_path])) == [str(tmp_path / "b.wav")]
     absolute = str(tmp_path / "b.wav")
-    assert find_recording(absolute, [], settings([tmp_path / "a"], absolute=True)) == absolute
-    assert find_recording("b.wav", [], settings([tmp_path / "a", tmp_path])) == absolute
+    assert find_recordings(absolute, settings([tmp_path / "a"], absolute=True)) == [absolute]
+    assert find_recordings("b.wav", settings([tmp_path / "a", tmp_path])) == [absolute]
 
 
 def test_remote_recordings_and_clips(tmp_path, audio):
