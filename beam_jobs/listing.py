@@ -119,12 +119,14 @@ def list_recordings(
     owners: dict[tuple[str, str], str] = {}
     langs: dict[str, str] = {}
     for row in _rows(corpus, storage, refused):
-        reason = _refusal(row, wanted, owners, unique_ids)
+        reason = _refusal(row, wanted)
         if reason is None:
             try:
                 stamp = {"bytes": size(row.uri, storage), "version": version(row.uri, storage)}
             except InputError as error:
                 reason = ("missing_audio", str(error))
+            else:
+                reason = _id_taken(row, owners, unique_ids)
         if reason is not None:
             refused.append((row.place, *reason))
             continue
@@ -156,24 +158,26 @@ def list_recordings(
     )
 
 
-def _refusal(
-    row: _Row,
-    wanted: frozenset[str] | None,
-    owners: dict[tuple[str, str], str],
-    unique_ids: bool,
-) -> tuple[str, str] | None:
+def _refusal(row: _Row, wanted: frozenset[str] | None) -> tuple[str, str] | None:
     """Reason and detail of a row that is refused before its file is looked at."""
     lang = canonical_language(row.lang_raw)
     if lang is None or (lang == UNDETERMINED and not row.told):
         return "unknown_language", row.lang_raw
     if wanted is not None and lang not in wanted and lang != UNDETERMINED:
         return "unwanted_language", row.lang_raw
-    if row.doc_id is not None:
-        # the two sides of a parallel corpus may share their ids
-        key = (row.doc_id, "" if unique_ids else lang)
-        if owners.setdefault(key, row.uri) != row.uri:
-            return "duplicate_id", row.doc_id
     return None
+
+
+def _id_taken(
+    row: _Row, owners: dict[tuple[str, str], str], unique_ids: bool
+) -> tuple[str, str] | None:
+    """Reason and detail if another file has the id; the first that is there owns it."""
+    if row.doc_id is None:
+        return None
+    # the two sides of a parallel corpus may share their ids
+    lang = "" if unique_ids else canonical_language(row.lang_raw) or UNDETERMINED
+    owner = owners.setdefault((row.doc_id, lang), row.uri)
+    return None if owner == row.uri else ("duplicate_id", row.doc_id)
 
 
 def is_told(corpus: Corpus) -> bool:
