@@ -13,7 +13,7 @@ from beam_jobs.pairs import Pairs
 from beam_jobs.plan import Plan
 from beam_jobs.tasks import pool_sizes
 from mining.config.model import Evaluate
-from mining.contract.errors import ConfigError, DatasetError
+from mining.contract.errors import ConfigError, DatasetError, InputError
 from mining.contract.schemas import PAIR, SEGMENT, SPEECH
 from mining.contract.vectors import unpack
 from mining.evaluate.calibration import Conditions
@@ -168,10 +168,10 @@ def _located(
     source = population(gold, key.src_modality, key.src_lang)
     target = population(gold, key.tgt_modality, key.tgt_lang)
     if key.src_modality == SPEECH:
-        places = _places(plan, stage.sources, key.src_lang, source["source_uri"])
+        places = _places(plan, stage.sources, key.src_lang, source)
         source = locate_speech(source, _of_pool(places, pools and pools[0]))
     if key.tgt_modality == SPEECH:
-        places = _places(plan, stage.targets, key.tgt_lang, target["source_uri"])
+        places = _places(plan, stage.targets, key.tgt_lang, target)
         target = locate_speech(target, _of_pool(places, pools and pools[1]))
     return pair_gold(source, key, target)
 
@@ -180,16 +180,27 @@ def _of_pool(places: pa.Table, pool: pa.Array | None) -> pa.Table:
     return places if pool is None else places.filter(pc.is_in(places["segment_id"], pool))
 
 
-def _places(
-    plan: Plan, manifests: Sequence[Manifest], lang: str, uris: pa.ChunkedArray
-) -> pa.Table:
-    """PLACE_COLUMNS of one language's segments in some recordings."""
-    wanted = pc.unique(uris)
+def _places(plan: Plan, manifests: Sequence[Manifest], lang: str, gold: pa.Table) -> pa.Table:
+    """PLACE_COLUMNS of one language's segments in the recordings that the gold names.
+
+    Raises:
+        InputError: if it names none that is there: its addresses are of another kind.
+    """
+    wanted = pc.unique(gold["source_uri"].drop_null())
+    seen: list[str] = []
 
     def keep(table: pa.Table) -> pa.Table:
+        if not seen:
+            seen.extend(table["source_uri"].slice(0, 1).to_pylist())
         return table.filter(pc.is_in(table["source_uri"], value_set=wanted))
 
-    return _segments(plan, manifests, lang, PLACE_COLUMNS, keep)
+    places = _segments(plan, manifests, lang, PLACE_COLUMNS, keep)
+    if len(wanted) and seen and not places.num_rows:
+        raise InputError(
+            f"evaluate.gold: source_uri must name recordings as the pairs do, such as {seen[0]!r}, but "
+            f"of {lang} it names none that is there, such as {wanted[0].as_py()!r}; correct the gold"
+        )
+    return places
 
 
 def _segments(

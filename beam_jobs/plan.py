@@ -30,6 +30,8 @@ from mining.io.dataset import Manifest, read_manifest
 from mining.io.pools import Dataset
 from mining.knn import BACKENDS
 
+_MANY_REFUSED = 0.1  # share of a corpus that the guard takes without being asked why
+
 
 class Plan:
     """The stages of one run. Each list can be made when the stages before it are finished."""
@@ -205,6 +207,14 @@ class Plan:
             return manifest
         return self.prepared(corpus)
 
+    def _warn_of_guard(self, corpus: str, manifest: Manifest) -> None:
+        refused = manifest.counters.get("rejected.benchmark_overlap", 0)
+        if refused > _MANY_REFUSED * (refused + manifest.rows):
+            self.progress.warn(
+                f"corpora.{corpus}: {refused} sentences of evaluation sets are refused, {manifest.rows} "
+                "others are left; contamination: {sets: []} keeps them"
+            )
+
     @property
     def _transcribes(self) -> list[Transcribe]:
         return self.transcribe() if self.recognisers else []
@@ -226,6 +236,7 @@ class Plan:
                 f"({manifest.counters.get('rows_in', 0)} rows read; {_reasons(manifest)}); see "
                 f"{stage.rejects_folder()}"
             )
+        self._warn_of_guard(corpus, manifest)
         return manifest
 
     def embed(self) -> list[Embed]:

@@ -40,7 +40,7 @@ def fetch(name: str, revision: str | None, patterns: Sequence[str]) -> Path:
         raise CheckpointError(
             f"model {name!r}: must come from the model hub, but cannot be fetched: "
             f"{reason[:200]}; download it where there is a network (hf download NAME --local-dir "
-            "FOLDER) and give the folder as model.path"
+            "FOLDER) and give the folder as path"
         ) from None
 
 

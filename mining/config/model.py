@@ -203,9 +203,10 @@ class Task:
     Attributes:
         source: name of a corpus, or several.
         target: name of a corpus, or several.
-        langs: ``all``: every source with every other target language, in both orders;
-            ``all_unordered``: where one corpus stands on both sides, each pair once, in alphabetical
-            order; a list such as ``[deu-eng]``; or two lists.
+        langs: ``all``: every source with every target language, in both orders, its own language
+            among them where the corpora differ; ``all_unordered``: where one corpus stands on both
+            sides, each pair once, in alphabetical order; a list such as ``[deu-eng, deu-deu]``; or
+            two lists.
     """
 
     source: str | tuple[str, ...]
@@ -277,9 +278,9 @@ class Evaluate:
 
     Attributes:
         gold: table with columns meaning_id, lang, text: rows of one meaning_id are translations.
-            Rows of speech have modality ``speech`` and, instead of a text, source_uri, start_s and
-            end_s (empty: the whole recording), if wanted channel; with a column speaker the bootstrap
-            draws speakers.
+            Rows of speech have modality ``speech`` and, instead of a text, source_uri (as in the
+            pairs' src_uri: below the fixed part of the corpus' uri), start_s and end_s (empty: the
+            whole recording), if wanted channel; with a column speaker the bootstrap draws speakers.
         resamples: bootstrap resamples of the 95 % intervals.
     """
 

@@ -364,6 +364,8 @@ def _read_table(uri: str, storage: Storage) -> pa.Table:
         if name.endswith((".tsv", ".txt")):
             return pa.csv.read_csv(
                 io.BytesIO(data),
+                # its threads may outlive a program that ends at once, which then aborts
+                read_options=pa.csv.ReadOptions(use_threads=False),
                 parse_options=pa.csv.ParseOptions(delimiter="\t", quote_char=False),
                 convert_options=pa.csv.ConvertOptions(
                     column_types={name: pa.string() for name in _READ_AS_STRING},

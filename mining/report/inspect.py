@@ -114,7 +114,9 @@ def _tables(paths: list[str], storage: Storage, samples: int) -> Iterable[str]:
     yield f"first {first.num_rows} rows"
     for row in first.to_pylist():
         yield "  " + "  ".join(
-            f"{name}={_cell(value)}" for name, value in row.items() if value is not None
+            f"{name}={value if name == 'detail' else _cell(value)}"
+            for name, value in row.items()
+            if value is not None
         )
 
 
