@@ -27,7 +27,8 @@ def sample_with(folder: Path, distractors: int) -> Path:
     """The sample in some languages, with so many distractors a language."""
     rows = []
     gold = pq.read_table(SAMPLE / "gold.parquet").to_pylist()
-    rows += [(row["lang"], row["text"]) for row in gold if row["lang"] in LANGS]
+    written = [row for row in gold if row["modality"] == "text" and row["lang"] in LANGS]
+    rows += [(row["lang"], row["text"]) for row in written]
     with open(SAMPLE / "distractors.tsv", encoding="utf-8", newline="") as file:
         others = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))[1:]
     for lang in LANGS:
