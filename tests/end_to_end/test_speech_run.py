@@ -158,7 +158,7 @@ def test_rows_in_are_kept_or_rejected_with_a_reason(speech: SpeechWorld, mining:
         else:
             assert found["rows_in"] == found["rows_accounted"] == 13
             assert found["candidates"] == found["occurrences"] + found["rejected_after_hearing"]
-            assert found["rejected.duplicate_id"] == 1 + found["rejected_after_hearing"]
+            assert found["rejected.duplicate_id"] == 2 + found["rejected_after_hearing"]
     for task in ("ss", "st"):
         found = counters(speech, "pairs", task)
         assert found["candidates"] == found["kept"] + found["rejected"]
