@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from mining.contract.errors import AudioError, InputError, SchemaError
 from mining.contract.ids import speech_segment_id
-from mining.contract.schemas import SPEECH
+from mining.contract.schemas import PAIR, SPEECH
 from mining.contract.speech import Samples
+from mining.contract.upgrade import upgraded
 from mining.contract.uris import canonical_uri
 from mining.io.filesystem import Storage, exists, list_glob, write_atomic
 from mining.io.local import file_digest, local_file
@@ -118,7 +119,11 @@ def read_speech_sides(pairs: str, sides: Sequence[str], storage: Storage) -> tup
         raise InputError(
             f"{pairs}: must be a Parquet file or hold one, but does not; check the path"
         )
-    return tuple(one for uri in files for one in _sides(read_part(uri, None, storage), uri, sides))
+    return tuple(one for uri in files for one in _sides(_read(uri, storage), uri, sides))
+
+
+def _read(uri: str, storage: Storage) -> pa.Table:
+    return upgraded(read_part(uri, None, storage), PAIR)
 
 
 def _sides(table: pa.Table, uri: str, sides: Sequence[str]) -> Iterator[SpeechSide]:
@@ -148,8 +153,6 @@ def _column(table: pa.Table, name: str) -> list[Any]:
     if name in table.column_names:
         values: list[Any] = table[name].to_pylist()
         return values
-    if name.endswith("_channel"):  # version 1
-        return [None] * table.num_rows
     raise SchemaError(f"pairs: column {name!r} is missing")
 
 
