@@ -75,15 +75,15 @@ class _Row:
 def audio_base(corpus: Corpus) -> str:
     """The folder, with its slash, that ``source_uri`` of the corpus' recordings is relative to."""
     if corpus.audio_root is not None:
-        return _absolute(canonical_uri(corpus.audio_root)).rstrip("/") + "/"
+        return absolute(canonical_uri(corpus.audio_root)).rstrip("/") + "/"
     return _lists_base(corpus)
 
 
 def _lists_base(corpus: Corpus) -> str:
-    return _absolute(base_of(_sources(corpus)) or ".").rstrip("/") + "/"
+    return absolute(base_of(_sources(corpus)) or ".").rstrip("/") + "/"
 
 
-def _absolute(uri: str) -> str:
+def absolute(uri: str) -> str:
     """Local addresses in full: what lies outside the base is then still found."""
     return uri if "://" in uri else os.path.abspath(uri)
 
@@ -212,7 +212,7 @@ def _rows(corpus: Corpus, storage: Storage, refused: list[tuple[str, str, str]])
                 yield from _listed(file, source, corpus, storage, refused)
             continue
         for file in _recordings(source, files):
-            uri = _absolute(file.uri)
+            uri = absolute(file.uri)
             yield _Row(uri, 0, file.lang or "", None, f"{uri}#0", is_told(corpus))
 
 
@@ -250,14 +250,14 @@ def _listed(
         root += _CLIPS
     for batch in read_batches(file, source, storage):
         for reject in batch.rejects.to_pylist():
-            place = _absolute(reject["row_id"])
+            place = absolute(reject["row_id"])
             refused.append((place, reject["reason"], reject["detail"] or ""))
         for row in batch.rows.to_pylist():
             address = row["text"].strip()
             is_comment = file.format == "lines" and (not address or address.startswith("#"))
             if is_comment:  # of an .m3u playlist
                 continue
-            place = f"{_absolute(file.uri)}#{row['row']}"
+            place = f"{absolute(file.uri)}#{row['row']}"
             if not address:
                 refused.append((place, "missing_value", "audio is missing"))
                 continue
@@ -265,7 +265,7 @@ def _listed(
             if "\0" in address:
                 refused.append((place, "missing_audio", "its address holds a null character"))
                 continue
-            uri = _absolute(canonical_uri(address if is_absolute else root + address))
+            uri = absolute(canonical_uri(address if is_absolute else root + address))
             yield _Row(uri, row["row"], row["lang_raw"], row["doc_id"], place, is_told(corpus))
 
 

@@ -159,30 +159,27 @@ class Plan:
 
     def transcribe(self) -> list[Transcribe]:
         """One stage for each speech corpus that a recogniser stands before."""
-        stages = []
-        for name, (ref, card) in self.recognisers.items():
-            prepared = self.prepared(name)
-            stage = self._prepares[name]
-            regions = self.run.dataset("regions", name, stage.hash)
-            foreign = [la for la in prepared.langs if la != UNDETERMINED and not card.known(la)]
-            if foreign and ref.language is None:
-                self.progress.warn(
-                    f"corpora.{name}: {card.name} does not know {', '.join(foreign)}: those recordings "
-                    "are rejected; recogniser.language names a kindred language to take them for"
-                )
-            stages.append(
-                Transcribe(
-                    run=self.run,
-                    subject=name,
-                    segments=prepared,
-                    regions=read_manifest(regions, self.run.storage),
-                    card=card,
-                    ref=ref,
-                    base=audio_base(self.run.config.corpora[name]),
-                    guard=digest_of_sets(self.run.config.contamination.sets, self.run.storage),
-                )
+        return [self._transcribe(name) for name in self.recognisers]
+
+    def _transcribe(self, name: str) -> Transcribe:
+        prepared, (ref, card) = self.prepared(name), self.recognisers[name]
+        foreign = [la for la in prepared.langs if la != UNDETERMINED and not card.known(la)]
+        if foreign and ref.language is None:
+            self.progress.warn(
+                f"corpora.{name}: {card.name} does not know {', '.join(foreign)}: those recordings "
+                "are rejected; recogniser.language names a kindred language to take them for"
             )
-        return stages
+        regions = self.run.dataset("regions", name, self._prepares[name].hash)
+        return Transcribe(
+            run=self.run,
+            subject=name,
+            segments=prepared,
+            regions=read_manifest(regions, self.run.storage),
+            card=card,
+            ref=ref,
+            base=audio_base(self.run.config.corpora[name]),
+            guard=digest_of_sets(self.run.config.contamination.sets, self.run.storage),
+        )
 
     def segments(self, corpus: str) -> Manifest:
         """Manifest of a corpus' segments, as they are embedded.
@@ -191,21 +188,20 @@ class Plan:
             DatasetError: if they are not prepared, or not transcribed.
             InputError: if there are none.
         """
-        for stage in self._transcribes:
-            if stage.subject != corpus:
-                continue
-            if not stage.is_done():
-                raise DatasetError(
-                    f"segments of {corpus}: must be transcribed first; run mining transcribe"
-                )
-            manifest = read_manifest(stage.folder, self.run.storage)
-            if not manifest.rows:
-                raise InputError(
-                    f"corpora.{corpus}: must hold at least one segment with a transcript, but has "
-                    f"none ({_reasons(manifest)}); see {stage.rejects_folder()}"
-                )
-            return manifest
-        return self.prepared(corpus)
+        if corpus not in self.recognisers:
+            return self.prepared(corpus)
+        stage = self._transcribe(corpus)
+        if not stage.is_done():
+            raise DatasetError(
+                f"segments of {corpus}: must be transcribed first; run mining transcribe"
+            )
+        manifest = read_manifest(stage.folder, self.run.storage)
+        if not manifest.rows:
+            raise InputError(
+                f"corpora.{corpus}: must hold at least one segment with a transcript, but has none "
+                f"({_reasons(manifest)}); see {stage.rejects_folder()}"
+            )
+        return manifest
 
     def _warn_of_guard(self, corpus: str, manifest: Manifest) -> None:
         refused = manifest.counters.get("rejected.benchmark_overlap", 0)
@@ -214,10 +210,6 @@ class Plan:
                 f"corpora.{corpus}: {refused} sentences of evaluation sets are refused, {manifest.rows} "
                 "others are left; contamination: {sets: []} keeps them"
             )
-
-    @property
-    def _transcribes(self) -> list[Transcribe]:
-        return self.transcribe() if self.recognisers else []
 
     def prepared(self, corpus: str) -> Manifest:
         """Manifest of a corpus' segments, before they are transcribed.

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from beam_jobs.listing import Listing, audio_base, list_recordings
+from beam_jobs.listing import Listing, absolute, audio_base, list_recordings
 from beam_jobs.spills import SPILL_BYTES, Notes, Spills, gathered
 from beam_jobs.stage import Run, Stage, Unit, reason_counters
 from mining.config import stage_hash
@@ -85,8 +85,9 @@ class PrepareSpeech(Stage):
             ConfigError: if a recording is one that this run writes.
         """
         listing = list_recordings(subject, corpus, run.storage, unique_ids=unique_ids)
+        output = f"{absolute(run.output)}/"
         for uri in listing.recordings["uri"].to_pylist():
-            if uri.startswith(f"{run.output}/"):
+            if uri.startswith(output):
                 raise ConfigError(f"corpora.{subject}.uri: must not hold {uri}: this run writes it")
         tables = (listing.recordings, listing.rejects)
         return cls(

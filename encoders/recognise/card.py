@@ -36,3 +36,29 @@ class RecogniserCard:
             if not self.languages or name in self.languages:
                 return name
         return None
+
+
+class KnownByCard:
+    """What a recogniser says of itself, which is what its card says."""
+
+    _card: RecogniserCard
+
+    @property
+    def name(self) -> str:
+        """Short name for people."""
+        return self._card.name
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest of everything that decides a transcript."""
+        return self._card.fingerprint
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """ISO 639-3 codes that it knows; empty if that is not known."""
+        return self._card.languages
+
+    @property
+    def max_clip_s(self) -> float:
+        """Longest clip that it takes, seconds; Whisper's window is 30."""
+        return self._card.max_clip_s

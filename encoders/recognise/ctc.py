@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders.checkpoint import read_json
-from encoders.recognise.card import RecogniserCard
+from encoders.recognise.card import KnownByCard, RecogniserCard
 from encoders.recognise.clips import slices, usable_clips
 from encoders.recognise.networks import computing, filled, load_extractor, load_network
 from encoders.recognise.repetition import cut_repetitions
@@ -37,7 +37,7 @@ class _Emitted:
     logprob: float
 
 
-class CtcRecogniser:
+class CtcRecogniser(KnownByCard):
     """Best token of each frame, repeats and blanks dropped.
 
     A word ends at the tokenizer's delimiter; in languages without spaces, or where the vocabulary
@@ -47,7 +47,6 @@ class CtcRecogniser:
     """
 
     times_words = True
-    languages: tuple[str, ...] = ()
 
     def __init__(
         self, folder: Path, ref: RecogniserRef, card: RecogniserCard, runs: Runtime
@@ -66,21 +65,6 @@ class CtcRecogniser:
         # Group norm over time sees the padding: such a model's clips are computed one by one.
         self._alone = config.get("feat_extract_norm") == "group"
         self._blank = int(self._network.config.pad_token_id or 0)
-
-    @property
-    def name(self) -> str:
-        """Short name for people."""
-        return self._card.name
-
-    @property
-    def fingerprint(self) -> str:
-        """Hex digest of everything that decides a transcript."""
-        return self._card.fingerprint
-
-    @property
-    def max_clip_s(self) -> float:
-        """Longest clip that it takes, seconds."""
-        return self._card.max_clip_s
 
     def language_of(self, clips: Sequence[Samples]) -> tuple[str, float]:
         """Not to be had.

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders.recognise.alignment import timed_words, token_times
-from encoders.recognise.card import RecogniserCard
+from encoders.recognise.card import KnownByCard, RecogniserCard
 from encoders.recognise.clips import slices, usable_clips
 from encoders.recognise.repetition import cut_repetitions
 from encoders.recognise.runtime import Runtime
@@ -28,7 +28,7 @@ from mining.contract.speech import SPEECH_RATE_HZ, Samples, Transcript
 _HOP_SAMPLES = 160
 
 
-class FasterWhisper:
+class FasterWhisper(KnownByCard):
     """Greedy, batched, one language a call, words timed by cross-attention.
 
     Temperature 0, one hypothesis, no timestamps in the text, no text of earlier clips. A clip is
@@ -77,26 +77,6 @@ class FasterWhisper:
 
         if runs.device == "cuda":  # the libraries of CUDA are looked for at the first computation
             self._encode([np.zeros(1, dtype=np.float32)])
-
-    @property
-    def name(self) -> str:
-        """Short name for people."""
-        return self._card.name
-
-    @property
-    def fingerprint(self) -> str:
-        """Hex digest of everything that decides a transcript."""
-        return self._card.fingerprint
-
-    @property
-    def languages(self) -> tuple[str, ...]:
-        """ISO 639-3 codes that it knows."""
-        return self._card.languages
-
-    @property
-    def max_clip_s(self) -> float:
-        """Whisper's window, 30 s."""
-        return self._card.max_clip_s
 
     def language_of(self, clips: Sequence[Samples]) -> tuple[str, float]:
         """The language with the largest mean probability over the clips that can be recognised.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from encoders.checkpoint import read_json
 from encoders.recognise.alignment import dynamic_time_warp, timed_words, token_times
-from encoders.recognise.card import RecogniserCard
+from encoders.recognise.card import KnownByCard, RecogniserCard
 from encoders.recognise.clips import slices, usable_clips
 from encoders.recognise.networks import computing, filled, load_extractor, load_network
 from encoders.recognise.repetition import cut_repetitions
@@ -45,7 +45,7 @@ class Decoded:
     no_speech: float | None
 
 
-class TransformersWhisper:
+class TransformersWhisper(KnownByCard):
     """Greedy, batched, one language a call.
 
     The loop is our own rather than ``generate``: it keeps the probability of every token and the
@@ -91,29 +91,9 @@ class TransformersWhisper:
             )
 
     @property
-    def name(self) -> str:
-        """Short name for people."""
-        return self._card.name
-
-    @property
-    def fingerprint(self) -> str:
-        """Hex digest of everything that decides a transcript."""
-        return self._card.fingerprint
-
-    @property
-    def languages(self) -> tuple[str, ...]:
-        """ISO 639-3 codes that it knows."""
-        return self._card.languages
-
-    @property
     def times_words(self) -> bool:
         """Whether the model names the heads that time words."""
         return bool(self._heads)
-
-    @property
-    def max_clip_s(self) -> float:
-        """Whisper's window, 30 s."""
-        return self._card.max_clip_s
 
     def language_of(self, clips: Sequence[Samples]) -> tuple[str, float]:
         """The language with the largest mean probability over the clips that can be recognised.

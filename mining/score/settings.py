@@ -29,7 +29,7 @@ class ScoreSettings:
             Artetxe and Schwenk 2019, section 3.2. Neighbours ranked beyond k are not looked at.
         speech_k: the same where speech was searched: overlapping versions of one stretch crowd the
             ranks, so that more are candidates, and the mean is over the k best that do not overlap.
-            k to 16384; None: 16 k, as 10 to 16 candidates share one region.
+            k to 16384; None: 16 k.
         margin: with a the similarity of a pair and b the average of both sides' mean similarity to
             their k nearest: ``ratio`` a / b, ``distance`` a - b, ``absolute`` a (section 3.1).
         select: ``forward``: each source's best; ``backward``: each target's best; ``intersection``:

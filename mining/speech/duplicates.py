@@ -13,7 +13,7 @@ from mining.io.collapse import CANDIDATE
 from mining.speech.hear import HEARD_REGION
 
 
-def other_languages(candidates: Sequence[pa.Table]) -> pa.Table | None:
+def other_languages(candidates: Sequence[pa.Table]) -> pa.Table:
     """Rows of recordings that stand elsewhere in another language; the first by address is right."""
     rows = pa.concat_tables([CANDIDATE.empty_table(), *candidates])
     rows = rows.select(["recording_id", "source_uri", "row", "lang"]).group_by(

@@ -166,3 +166,18 @@ def test_the_manifest_tells_the_seconds_of_speech(speech: SpeechWorld, mining: C
     assert told == {
         name: pytest.approx(math.fsum(values), rel=1e-12) for name, values in seconds.items()
     }
+
+
+def test_recordings_in_a_relative_output_are_refused(
+    small: SpeechWorld, mining: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clips that an earlier `mining cut` wrote there would be mined as recordings."""
+    monkeypatch.chdir(small.folder)
+    small.change(output="mined")
+    assert mining("prepare", "--config", small.config).code == 0
+    (small.folder / "mined/clips").mkdir()
+    shutil.copy(small.audio / "eng/kitchen.wav", small.folder / "mined/clips/a.wav")
+    small.change_corpus(
+        "talks", format="audio", uri="mined/clips/*.wav", lang="eng", columns=None, audio_root=None
+    )
+    refused(mining("prepare", "--config", small.config), 2, "this run writes it")
