@@ -55,5 +55,8 @@ class Encoder(Protocol):
     def embed(self, batch: pa.RecordBatch) -> EmbeddingBatch:
         """Embed the rows of a SEGMENT batch (columns segment_id, doc_id, lang, text, ...).
 
+        Speech that no recogniser has put into words brings its units in a further column,
+        :data:`mining.contract.schemas.FRAMES_COLUMN`.
+
         The vectors depend only on the batch, never on what was embedded before.
         """

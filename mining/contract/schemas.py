@@ -129,6 +129,22 @@ TRANSCRIPT = _schema(
     ],
 )
 
+# The units of each region's frames, as an audio tokenizer gives them.
+AUDIO_FRAMES = _schema(
+    "audio_frames",
+    1,
+    [
+        _required("recording_id", pa.string()),
+        _required("region", pa.int32()),
+        pa.field("channel", pa.int16()),
+        _required("frames", pa.list_(pa.int16())),  # in the order of time; may be empty
+    ],
+)
+
+# What an encoder that hears gets beside the columns of SEGMENT: the frames of each of the segment's
+# regions, in the order of time; null for text.
+FRAMES_COLUMN = pa.field("audio_frames", pa.list_(pa.list_(pa.int16())))
+
 # Every place where a segment was read: exact duplicates collapse to one segment and keep these.
 OCCURRENCE = _schema(
     "occurrence",

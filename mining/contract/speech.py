@@ -100,6 +100,57 @@ class Recogniser(Protocol):
 
 
 @runtime_checkable
+class AudioTokenizer(Protocol):
+    """Speech to discrete units, one for each frame; what a dual encoder has in its vocabulary.
+
+    Frame f of a clip is centred at (f + 0.5) / ``rate_hz`` seconds. Frames are stored as they come;
+    which of them become tokens (:func:`encoders.audio_tokens.collapsed`) is decided later, so that a
+    slice of a recording's frames is as good as the frames of the slice.
+    """
+
+    @property
+    def name(self) -> str:
+        """Short name for people."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest of everything that decides a unit: weights, settings."""
+
+    @property
+    def units(self) -> int:
+        """a, how many units there are; at most 32,767."""
+
+    @property
+    def blank(self) -> int | None:
+        """The unit that stands for nothing (CTC); None where every unit counts."""
+
+    @property
+    def symbols(self) -> tuple[str, ...] | None:
+        """How each unit is spelled, the blank as an empty string; None for clusters."""
+
+    @property
+    def rate_hz(self) -> float:
+        """Frames a second."""
+
+    @property
+    def context_s(self) -> float:
+        """How far to each side a unit depends on the samples, seconds; infinite with attention."""
+
+    @property
+    def max_clip_s(self) -> float:
+        """Longest clip that it takes, seconds."""
+
+    def frames(self, clips: Sequence[Samples]) -> list[NDArray[np.int16]]:
+        """Units of clips that are computed together: int16 [F] each, in 0 ... ``units`` - 1.
+
+        A clip's units do not depend on the others.
+
+        Args:
+            clips: float32 [T] each, at SPEECH_RATE_HZ, none longer than ``max_clip_s``.
+        """
+
+
+@runtime_checkable
 class SpeechDetector(Protocol):
     """Says where in a recording there is speech."""
 

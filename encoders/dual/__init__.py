@@ -1,0 +1,1 @@
+"""The paper's model: one network for speech and text."""
