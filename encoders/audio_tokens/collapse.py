@@ -30,9 +30,7 @@ def collapsed(
     return units if blank is None else units[units != blank]
 
 
-def spelled(
-    regions: Sequence[NDArray[np.int16]], symbols: Sequence[str], blank: int | None
-) -> str:
+def spelled(regions: Sequence[NDArray[np.int16]], symbols: Sequence[str], blank: int | None) -> str:
     """What CTC frames spell: regions are parted by a space, runs of spaces are one."""
     words = []
     for frames in regions:

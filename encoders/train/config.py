@@ -1,0 +1,304 @@
+"""What a training run is told: every field, its unit, range, and where its default comes from.
+
+:class:`Training` holds what decides the weights; :class:`Work` what does not. Only the first is
+hashed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mining.config.binding import setting
+from mining.config.model import Contamination
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """Columns of a seed manifest, by name; those that it lacks are taken as empty."""
+
+    audio: str = "audio"
+    lang: str = "lang"
+    transcript: str = "transcript"
+    translation: str = "translation"
+    translation_lang: str = "translation_lang"
+    start_s: str = "start_s"
+    end_s: str = "end_s"
+    speaker: str = "speaker"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seed:
+    """Speech with its transcript, its translation, or both.
+
+    Attributes:
+        manifest: TSV, CSV, JSONL or Parquet table with one clip a row; or for ``covost2`` the folder
+            of its tables (``covost_v2.<from>_<to>.tsv``, any number of pairs).
+        format: ``table``; or ``covost2``, joined by ``path`` with the Common Voice release below
+            ``audio_root``.
+        audio_root: folder that addresses of clips are relative to; not given: the manifest's own. Of
+            ``covost2``: the folder of Common Voice, one folder a language in it.
+        columns: of a table.
+        split: of ``covost2``; or the value that a table's column ``split`` must have, where it has
+            one.
+        langs: if given, clips in other languages are left out.
+        max_s: longer clips are left out, seconds (CoVoST 2's clips are all shorter).
+    """
+
+    manifest: str
+    format: Literal["table", "covost2"] = "table"
+    audio_root: str | None = None
+    columns: Columns = field(default_factory=Columns)
+    split: str = "train"
+    langs: tuple[str, ...] | None = None
+    max_s: float = setting(default=28.0, low=0.1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Texts:
+    """Pairs of sentences that mean the same.
+
+    Attributes:
+        uri: TSV, CSV, JSONL or Parquet table, or a glob of them.
+        source: column of one side.
+        target: column of the other.
+        source_lang: a code, or ``column:<name>``.
+        target_lang: a code, or ``column:<name>``.
+    """
+
+    uri: str
+    source: str = "source"
+    target: str = "target"
+    source_lang: str = "column:source_lang"
+    target_lang: str = "column:target_lang"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """What is learned from, and in what proportions.
+
+    Attributes:
+        seeds: speech, by name.
+        texts: text pairs, by name.
+        transcribe: weight of pairs speech -> own transcript in a batch.
+        translate: weight of pairs speech -> translation (Gomez et al. 2024 train on X speech ->
+            English text).
+        text: weight of text pairs (25 % in Gomez et al. 2024).
+        language_power: a language of n rows is drawn with n to this power; 1: as it comes, 0: all
+            alike (0.5 is usual).
+        held_out: clips of each language that are not trained on but judged during training; whole
+            speakers where the manifest names them.
+    """
+
+    seeds: Mapping[str, Seed] = setting(default={})
+    texts: Mapping[str, Texts] = setting(default={})
+    transcribe: float = setting(default=1.0, low=0.0)
+    translate: float = setting(default=1.0, low=0.0)
+    text: float = setting(default=0.5, low=0.0)
+    language_power: float = setting(default=0.5, low=0.0, high=1.0)
+    held_out: int = setting(default=0, low=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitUnits:
+    """k-means units over a layer of a Hugging Face speech encoder.
+
+    Attributes:
+        encoder: folder, or ``org/name`` on the model hub.
+        revision: commit, tag or branch; for a hub name only.
+        layer: whose output is clustered, 0-based; -1: the middle one (Gomez et al. 2024).
+        units: clusters (1,024 in Gomez et al. 2024).
+        rate_hz: frames are averaged down to this rate (25 Hz in Gomez et al. 2024).
+        hours: of speech, drawn at random, that the clusters are fitted on.
+    """
+
+    encoder: str
+    revision: str | None = None
+    layer: int = setting(default=-1, low=-1)
+    units: int = setting(default=1024, low=2, high=32767)
+    rate_hz: float = setting(default=25.0, low=1.0)
+    hours: float = setting(default=10.0, low=0.001)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lora:
+    """Low-rank adapters on the backbone (Hu et al. 2022).
+
+    Attributes:
+        rank: r.
+        alpha: the update is scaled by alpha / r.
+        dropout: of the adapters' input.
+        targets: names of linear layers, or ``all-linear``.
+    """
+
+    rank: int = setting(default=16, low=1)
+    alpha: float = setting(default=32.0, low=0.0)
+    dropout: float = setting(default=0.0, low=0.0, high=0.9)
+    targets: str | tuple[str, ...] = "all-linear"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """What is trained.
+
+    Attributes:
+        start: a dual encoder's folder, or ``builtin``, to go on from; or any Hugging Face backbone,
+            a folder or ``org/name``.
+        revision: commit, tag or branch; for a hub name only.
+        name: of the result.
+        audio_tokenizer: folder of one that is fitted; or ``fit`` it here.
+        fit: see :class:`FitUnits`.
+        tie: ``own``: audio tokens are new rows of the vocabulary, as in the paper; ``spelling``: CTC
+            symbols are read as text by the text's own rows.
+        merge_repeats: neighbouring equal units are one token; CTC always does.
+        pooling: how token vectors become one.
+        dim: D, width of the projection; null: none, as wide as the backbone.
+        prefix: before every input, with {language} and {modality}, e.g. ``[English Speech]``; it
+            improves retrieval (Gomez et al. 2024).
+        space: name of the space; null: a new one, or the teacher's where ``loss.teacher`` is given.
+        max_tokens: longer inputs are cut.
+        train: which parts change: ``text`` (the backbone with its rows), ``audio`` (the new rows),
+            ``projection``, ``lora``.
+        lora: adapters; null: none.
+    """
+
+    start: str
+    revision: str | None = None
+    name: str = "dual-encoder"
+    audio_tokenizer: str | None = None
+    fit: FitUnits | None = None
+    tie: Literal["own", "spelling"] = "own"
+    merge_repeats: bool = True
+    pooling: Literal["mean", "cls", "last_token"] = "mean"
+    dim: int | None = setting(default=None, low=1)
+    prefix: str = "[{language} {modality}] "
+    space: str | None = None
+    max_tokens: int = setting(default=512, low=8)
+    train: tuple[Literal["text", "audio", "projection", "lora"], ...] = (
+        "text",
+        "audio",
+        "projection",
+    )
+    lora: Lora | None = None
+
+    def __post_init__(self) -> None:
+        if self.audio_tokenizer is not None and self.fit is not None:
+            raise ValueError("audio_tokenizer and fit must not both be given")
+        if (self.lora is not None) != ("lora" in self.train):
+            raise ValueError("lora must be given if and only if train names it")
+        if not self.train:
+            raise ValueError("train must name at least one part")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Teacher:
+    """A text encoder whose space is learned: every item moves to the vector of its text.
+
+    Attributes:
+        path: ``builtin``, ``use-multilingual``, a folder or ``org/name``.
+        weight: of 1 - cosine to the teacher's vector of the target text, beside the softmax.
+    """
+
+    path: str
+    weight: float = setting(default=1.0, low=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """In-batch softmax in both directions, and what is added to it.
+
+    Attributes:
+        margin: taken from the true pair's similarity (additive margin, Yang et al. 2019; 0.2 to 0.3
+            are usual).
+        scale: logit scale at the start, 1 / temperature.
+        learn_scale: whether the scale is trained.
+        spread: weight of the spread-out term sqrt(sum over i != j of (x_i . x_j)^2) of both sides
+            (Zhang et al. 2017, as in Gomez et al. 2024).
+        softmax: weight of the softmax; 0: only the teacher teaches.
+        mask_same: pairs of a batch that share a sentence are no negatives of each other.
+        teacher: see :class:`Teacher`; null: none.
+    """
+
+    margin: float = setting(default=0.2, low=0.0, high=1.0)
+    scale: float = setting(default=20.0, low=0.1, high=1000.0)
+    learn_scale: bool = True
+    spread: float = setting(default=0.0, low=0.0)
+    softmax: float = setting(default=1.0, low=0.0)
+    mask_same: bool = True
+    teacher: Teacher | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimiser:
+    """AdamW with a linear warm-up and a linear fall to zero.
+
+    Attributes:
+        steps: of training.
+        batch: B, pairs of a step; all are each other's negatives.
+        chunk: pairs embedded at once: what must fit in memory. Smaller than ``batch``: GradCache (Gao
+            et al. 2021), with the gradient of the whole batch.
+        rate: highest learning rate.
+        audio_rate: of the new rows and the projection; null: as ``rate``.
+        warm_up: steps.
+        decay: weight decay.
+        clip: longest gradient.
+        precision: ``bfloat16``: products in bfloat16 by autocast, on a GPU or a CPU that has them;
+            ``auto``: on a GPU that has them.
+    """
+
+    steps: int = setting(default=1000, low=1)
+    batch: int = setting(default=64, low=2)
+    chunk: int = setting(default=64, low=1)
+    rate: float = setting(default=2e-4, low=0.0)
+    audio_rate: float | None = setting(default=None, low=0.0)
+    warm_up: int = setting(default=100, low=0)
+    decay: float = setting(default=0.01, low=0.0)
+    clip: float = setting(default=1.0, low=0.0)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """How the work is done. Nothing here changes the weights, so nothing here is hashed.
+
+    Attributes:
+        device: ``auto`` takes a GPU if there is one.
+        threads: of torch; null: as the process has them.
+        checkpoint_every: steps between states that a killed run goes on from.
+        evaluate_every: steps between judgements on the held-out clips; 0: at the end only.
+        tensorboard: whether to write TensorBoard's files, too (extra ``train``).
+    """
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int | None = setting(default=None, low=1)
+    checkpoint_every: int = setting(default=100, low=1)
+    evaluate_every: int = setting(default=0, low=0)
+    tensorboard: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """A whole training run.
+
+    Attributes:
+        schema: version of this format.
+        output: folder for the model, the checkpoints and the figures.
+        seed: of weights, draws and batches.
+    """
+
+    schema: Literal[1]
+    output: str
+    model: Model
+    data: Data
+    loss: Loss = field(default_factory=Loss)
+    optimiser: Optimiser = field(default_factory=Optimiser)
+    contamination: Contamination = field(default_factory=Contamination)
+    seed: int = 0
+    work: Work = field(default_factory=Work)
+
+    def __post_init__(self) -> None:
+        if not self.output:
+            raise ValueError("output must name a folder, but is empty")
+        if not self.data.seeds and not self.data.texts:
+            raise ValueError("data must name at least one of seeds and texts")
