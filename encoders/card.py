@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from encoders.audio_tokens.card import AudioTokenizerCard
 from mining.contract.errors import ConfigError
 
 
@@ -20,6 +21,7 @@ class EncoderCard:
         licence: SPDX identifier or the maker's own word, ``unknown`` if nothing says.
         languages: ISO 639-3 codes it was made for; empty if that is not known.
         by_id: whether vectors are looked up by doc_id rather than made of the segment.
+        audio_tokenizer: what it hears speech with; None: it reads text only.
     """
 
     name: str
@@ -30,6 +32,7 @@ class EncoderCard:
     licence: str
     languages: tuple[str, ...] = ()
     by_id: bool = False
+    audio_tokenizer: AudioTokenizerCard | None = None
 
 
 def require_same_space(source: EncoderCard, target: EncoderCard, where: str) -> None:

@@ -17,7 +17,7 @@ from mining.contract.errors import CheckpointError
 
 SENTENCE_TRANSFORMERS = "sentence-transformers"
 TRANSFORMERS = "transformers"
-WORDBAG = "wordbag"
+DUAL = "dual encoder"
 
 _PICKLES = frozenset({".bin", ".ckpt", ".pkl", ".pt", ".pth"})
 # Pickles and other formats that are never opened, and prose: none of them decides a vector.
@@ -51,8 +51,8 @@ def layout_of(folder: Path) -> str:
     Raises:
         CheckpointError: it is no model folder.
     """
-    if read_json(folder / "config.json").get("model_type") == "wordbag":
-        return WORDBAG
+    if "tower" in read_json(folder / "dual_encoder.json"):
+        return DUAL
     if (folder / "modules.json").is_file():
         return SENTENCE_TRANSFORMERS
     if (folder / "config.json").is_file():

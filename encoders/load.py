@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from encoders.card import EncoderCard
 from encoders.checkpoint import (
+    DUAL,
     SENTENCE_TRANSFORMERS,
-    WORDBAG,
     content_digest,
     embedding_dim,
     known_names,
@@ -39,8 +39,10 @@ SPELLING = "spelling"
 _NAMED = (BUILTIN, USE_MULTILINGUAL, SPELLING)
 _VECTORS = "precomputed vectors"
 _DEVICES = ("auto", "cpu", "cuda")
-# What a model needs, and never a pickle. The first is enough to describe it.
+# What a model needs, and never a pickle. The first two are enough to describe it.
 _CONFIG_FILES = ["*.json", "*.txt", "*.model", "README.md"]
+# Whole: the fingerprint of its units is that of its weights.
+_AUDIO_TOKENIZER_FILES = ["audio_tokenizer/*.safetensors"]
 _MODEL_FILES = [*_CONFIG_FILES, "*.safetensors"]
 
 
@@ -85,10 +87,12 @@ def load_encoder(
         import torch
 
         torch.set_num_threads(threads)
-    if kind == WORDBAG:
-        from encoders.wordbag import load_wordbag
+    if kind == DUAL:
+        from encoders.dual.encoder import load_dual
 
-        return load_wordbag(path)
+        dual = load_dual(path, ref, _dual_card(path, ref), chosen)
+        _LOG.info("%s: loaded on %s in %s", dual.name, chosen, ref.dtype)
+        return dual
     from encoders.text_checkpoints import load_plain, load_sentence_transformers
     from encoders.transformer_text import TextEncoder
 
@@ -101,23 +105,43 @@ def load_encoder(
 def describe_encoder(model: str | ModelRef) -> EncoderCard:
     """What a launcher must know of an encoder, with no weights in memory where that is possible.
 
-    A hub model is known by its commit and only its configuration is fetched; the files of a folder
-    are hashed.
+    A hub model is known by its commit and only its configuration is fetched, with its audio tokenizer
+    if it has one; the files of a folder are hashed.
 
     Raises:
         CheckpointError: there is no such model, or its folder cannot be used.
         InputError: precomputed vectors and their ids do not match.
     """
     ref = _ref(model, {})
-    kind, path = _resolve(ref, _CONFIG_FILES)
+    kind, path = _resolve(ref, [*_CONFIG_FILES, *_AUDIO_TOKENIZER_FILES])
     _refuse_idle_settings(ref, kind)
     if kind == _VECTORS:
         from encoders.precomputed import PrecomputedEncoder
 
         return PrecomputedEncoder(ref).card
-    if kind in (USE_MULTILINGUAL, SPELLING, WORDBAG):  # small: opened as they are
+    if kind in (USE_MULTILINGUAL, SPELLING):  # small: opened as they are
         return _card_of(load_encoder(ref, device="cpu"))
+    if kind == DUAL:
+        return _dual_card(path, ref)
     return _text_card(path, ref, kind)
+
+
+def audio_tokenizer_of(ref: ModelRef) -> Path:
+    """Folder of the audio tokenizer that a model hears with; of a hub model only that is fetched.
+
+    Raises:
+        CheckpointError: there is no such model, or it does not hear.
+    """
+    kind, path = _resolve(ref, [*_CONFIG_FILES, *_AUDIO_TOKENIZER_FILES])
+    if kind == DUAL:
+        from encoders.dual.config import AUDIO_TOKENIZER_FOLDER, read_config, read_units
+
+        if read_units(path, read_config(path)) is not None:
+            return path / AUDIO_TOKENIZER_FOLDER
+    raise CheckpointError(
+        f"model {ref.path!r}: must have an audio tokenizer, to embed speech without a transcript, but "
+        "has none; use a dual encoder that hears, or transcribe the speech"
+    )
 
 
 def calibration_of(model: str | ModelRef) -> str | None:
@@ -169,14 +193,19 @@ def _resolve(ref: ModelRef, files: list[str]) -> tuple[str, Path]:
     if is_precomputed(path):
         return _VECTORS, path
     kind = layout_of(path)
-    if kind != WORDBAG:
-        require_safetensors(path)
+    require_safetensors(path)
     return kind, path
 
 
 def _refuse_idle_settings(ref: ModelRef, kind: str) -> None:
     """A setting that would do nothing is a mistake of the user's."""
-    useful = {_VECTORS: {"space", "ids"}, USE_MULTILINGUAL: set(), SPELLING: set(), WORDBAG: set()}
+    useful = {
+        _VECTORS: {"space", "ids"},
+        USE_MULTILINGUAL: set(),
+        SPELLING: set(),
+        # Prefix and pooling are what it was trained with.
+        DUAL: {"space", "max_tokens", "dtype", "batch_tokens"},
+    }
     for field in dataclasses.fields(ModelRef):
         is_set = field.name != "path" and getattr(ref, field.name) != field.default
         idle = field.name == "ids" if kind not in useful else field.name not in useful[kind]
@@ -226,6 +255,28 @@ def _text_card(folder: Path, ref: ModelRef, kind: str) -> EncoderCard:
         modalities=frozenset({"text"}),
         fingerprint=hashlib.sha256(decides.encode()).hexdigest(),
         licence=stated_licence(folder) or family.licence,
+    )
+    warn_of_licence(card.name, card.licence)
+    return card
+
+
+def _dual_card(folder: Path, ref: ModelRef) -> EncoderCard:
+    """Facts of a dual encoder's folder."""
+    from encoders.dual.config import read_config, read_units
+
+    config = read_config(folder)
+    units = read_units(folder, config)
+    contents = content_digest(folder)
+    heard = "" if units is None else units.fingerprint
+    card = EncoderCard(
+        name=config.name,
+        dim=config.dim or 0,
+        space=ref.space or config.space or f"{contents[:16]}:dual",
+        modalities=frozenset({"text"} if units is None else {"text", "speech"}),
+        fingerprint=hashlib.sha256(f"{contents}\n{heard}\n{ref.settings()}".encode()).hexdigest(),
+        licence=config.licence,
+        languages=config.languages,
+        audio_tokenizer=units,
     )
     warn_of_licence(card.name, card.licence)
     return card

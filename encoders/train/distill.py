@@ -11,7 +11,6 @@ Representations for Low-Resource Languages").
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -22,15 +21,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from encoders.dual.config import DualEncoderConfig
+from encoders.dual.create_wordbag import dual_wordbag
 from encoders.train.distill_corpus import Corpus, Ints, build_corpus
 from encoders.train.distill_data import LANGUAGES, load_rows, word_rows
 from encoders.train.gloss import Glossary, with_glosses
 from encoders.train.student import LossSettings, Noise, Student, distillation_loss
 from encoders.train.teacher import Teacher
 from encoders.use_multilingual import SPACE
-from encoders.wordbag.encoder import one_thread
 from encoders.wordbag.model import WordBagConfig, WordBagModel
 from encoders.wordbag.quantise import quantise_rows
+from encoders.wordbag.reader import one_thread
 
 _LOG = logging.getLogger(__name__)
 
@@ -195,24 +196,15 @@ def targets_of(corpus: Corpus, teacher: Teacher) -> Targets:
 
 
 def save(student: Student, keys: NDArray[np.uint32], folder: Path) -> None:
-    """Write ``config.json``, ``model.safetensors`` and ``dual_encoder.json``."""
+    """Write a dual encoder that does not hear yet."""
     model = WordBagModel(student.config)
     model.head.load_state_dict(student.head.state_dict())
-    model.head.half()
     model.keys = torch.from_numpy(keys.view(np.int32).copy())
     model.table, model.scales = quantise_rows(student.table)
-    model.save_pretrained(folder)
-    facts = {
-        "schema": 1,
-        "name": "builtin",
-        "dim": student.config.dim,
-        "space": SPACE,
-        "modalities": ["text"],
-        "languages": sorted(LANGUAGES),
-        "licence": "Apache-2.0",
-    }
-    text = json.dumps(facts, indent=2) + "\n"
-    (folder / "dual_encoder.json").write_text(text, encoding="utf-8")
+    config = DualEncoderConfig(
+        name="builtin", space=SPACE, languages=tuple(sorted(LANGUAGES)), licence="Apache-2.0"
+    )
+    dual_wordbag(model, config, None, None).save_pretrained(folder)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ row, V of a word, P of a pair, H hidden width, D width of a vector.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 from transformers import PretrainedConfig, PreTrainedModel
 
+from encoders.wordbag.ears import Ears
 from encoders.wordbag.quantise import dequantise_rows
 
 BLOCK = 256  # rows of a matrix product in inference
@@ -28,6 +30,7 @@ class WordBagConfig(PretrainedConfig):  # type: ignore[misc]
         hidden: H, of the output network.
         pair: P, of the network that reads two neighbouring words.
         dim: D, of a vector.
+        heard_rows: A, n-grams of what is heard; 0: it does not hear.
     """
 
     model_type = "wordbag"
@@ -40,6 +43,7 @@ class WordBagConfig(PretrainedConfig):  # type: ignore[misc]
         hidden: int = 512,
         pair: int = 128,
         dim: int = 512,
+        heard_rows: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -49,6 +53,7 @@ class WordBagConfig(PretrainedConfig):  # type: ignore[misc]
         self.hidden = hidden
         self.pair = pair
         self.dim = dim
+        self.heard_rows = heard_rows
 
 
 class WordBagHead(nn.Module):
@@ -80,16 +85,16 @@ class WordBagHead(nn.Module):
         return gated, self.left(normed), self.right(normed)
 
     def texts(self, bags: torch.Tensor, pairs: torch.Tensor) -> torch.Tensor:
-        """Unit vectors [B, D] from summed words [B, V] and summed pairs [B, P]."""
+        """Vectors [B, D], of any length, from summed words [B, V] and summed pairs [B, P]."""
         bag = self.bag_norm(bags)
         both = torch.cat([bag, self.pair_norm(pairs)], dim=1)
-        vectors = self.direct(bag) + self.out(functional.gelu(self.hidden(both)))
-        return functional.normalize(vectors.float(), dim=1)
+        vectors: torch.Tensor = self.direct(bag) + self.out(functional.gelu(self.hidden(both)))
+        return vectors
 
     def forward(
         self, sums: torch.Tensor, tokens: torch.Tensor, offsets: torch.Tensor
     ) -> torch.Tensor:
-        """Vectors [B, D] of texts.
+        """Unit vectors [B, D] of texts.
 
         Args:
             sums: feature sums of distinct tokens, [U, W].
@@ -97,7 +102,7 @@ class WordBagHead(nn.Module):
             offsets: int64 [B], where each text begins in ``tokens``.
         """
         bags, pairs = self.pool(*self.words(sums), tokens, offsets)
-        return self.texts(bags, pairs)
+        return functional.normalize(self.texts(bags, pairs).float(), dim=1)
 
     @staticmethod
     def pool(
@@ -118,25 +123,20 @@ class WordBagHead(nn.Module):
         pairs = functional.embedding_bag(places, meets * within, offsets, mode="sum")
         return bags, pairs
 
-    def blocked(
-        self, sums: torch.Tensor, tokens: torch.Tensor, offsets: torch.Tensor
-    ) -> torch.Tensor:
-        """As :meth:`forward`, with every matrix product in blocks of ``BLOCK`` rows.
 
-        A matrix product may add in another order when its shape changes; in blocks of one shape
-        the vector of a text does not depend on its neighbours.
-        """
-        words = [self.words(block) for block in _blocks(sums)]
-        gated, left, right = (torch.cat(parts)[: len(sums)] for parts in zip(*words, strict=True))
-        bags, pairs = self.pool(gated, left, right, tokens, offsets)
-        both = zip(_blocks(bags), _blocks(pairs), strict=True)
-        return torch.cat([self.texts(bag, pair) for bag, pair in both])[: len(bags)]
+def in_blocks(
+    network: Callable[..., torch.Tensor | tuple[torch.Tensor, ...]], *rows: torch.Tensor
+) -> tuple[torch.Tensor, ...]:
+    """What a network makes of rows, in blocks of ``BLOCK`` of them.
 
-
-def _blocks(rows: torch.Tensor) -> list[torch.Tensor]:
-    """Rows in blocks of ``BLOCK``, the last one filled up with zeros."""
-    filled = functional.pad(rows, (0, 0, 0, -len(rows) % BLOCK))
-    return list(torch.split(filled, BLOCK))
+    A matrix product may add in another order when its shape changes; in blocks of one shape what
+    becomes of a row does not depend on its neighbours.
+    """
+    count = len(rows[0])
+    filled = [torch.split(functional.pad(one, (0, 0, 0, -count % BLOCK)), BLOCK) for one in rows]
+    found = [network(*block) for block in zip(*filled, strict=True)]
+    parts = [(one,) if isinstance(one, torch.Tensor) else one for one in found]
+    return tuple(torch.cat(one)[:count] for one in zip(*parts, strict=True))
 
 
 class WordBagModel(PreTrainedModel):  # type: ignore[misc]
@@ -158,6 +158,7 @@ class WordBagModel(PreTrainedModel):  # type: ignore[misc]
         table = torch.zeros(config.rows, config.width // 2, dtype=torch.uint8)
         self.register_buffer("table", table)
         self.register_buffer("scales", torch.zeros(config.rows, dtype=torch.float16))
+        self.ears = Ears(config) if config.heard_rows else None
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:

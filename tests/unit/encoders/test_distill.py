@@ -5,12 +5,13 @@ import gzip
 import numpy as np
 import pytest
 
+from encoders import embed_texts, load_encoder
 from encoders.train.distill import Schedule, Targets, _join, save, train
 from encoders.train.distill_corpus import Ragged, build_corpus
 from encoders.train.distill_data import FLORES, Refused, Row, load_rows
 from encoders.train.gloss import Glossary
-from encoders.wordbag import WordBagConfig, load_wordbag
-from encoders.wordbag.encoder import one_thread
+from encoders.wordbag import WordBagConfig
+from encoders.wordbag.reader import one_thread
 
 WORDS = {"dog": "Hund", "cat": "Katze", "sees": "sieht", "house": "Haus", "old": "alt"}
 ROWS = [Row("deu", german, english, "dictionaries") for english, german in WORDS.items()] + [
@@ -114,6 +115,6 @@ def test_a_short_run_learns_and_is_saved(corpus, tmp_path):
     with one_thread():
         student = train(corpus, targets, config, schedule, seed=0)
     save(student, corpus.keys, tmp_path)
-    encoder = load_wordbag(tmp_path)
-    found = encoder._vectors([row.text for row in ROWS])
+    encoder = load_encoder(str(tmp_path), device="cpu")
+    found = embed_texts(encoder, [row.text for row in ROWS], "eng")
     assert (found @ vectors.T.astype(np.float32)).argmax(axis=1).tolist() == list(range(len(ROWS)))

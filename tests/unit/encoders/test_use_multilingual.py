@@ -1,16 +1,13 @@
 """The teacher out of its package."""
 
 import importlib.util
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-import encoders
-from encoders import use_multilingual
+from encoders import embed_texts, load_encoder, use_multilingual
 from encoders.use_multilingual import UseMultilingual
-from encoders.wordbag import load_wordbag
 from mining.contract.encoder import Encoder
 from mining.contract.errors import CheckpointError
 
@@ -65,9 +62,9 @@ def test_blank_texts_are_problems(use):
 
 @needs_weights
 def test_builtin_shares_its_space(use):
-    builtin = load_wordbag(Path(encoders.__file__).parent / "builtin")
+    builtin = load_encoder("builtin", device="cpu")
     assert builtin.space == use.space
-    cosines = builtin.embed(batch(FRENCH)).vectors @ use.embed(batch(ENGLISH)).vectors.T
+    cosines = embed_texts(builtin, FRENCH, "fra") @ use.embed(batch(ENGLISH)).vectors.T
     assert cosines.argmax(axis=1).tolist() == [0, 1, 2]
 
 

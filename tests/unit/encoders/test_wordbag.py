@@ -1,6 +1,5 @@
 """The word bag: features, quantised rows, saving, and what the builtin weights can do."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +10,13 @@ from anyascii import anyascii
 from transformers import AutoConfig, AutoModel
 
 import encoders
-from encoders.wordbag import WordBagConfig, WordBagEncoder, WordBagModel, load_wordbag
+from encoders import load_encoder
+from encoders.dual.config import DualEncoderConfig
+from encoders.dual.create_wordbag import dual_wordbag
+from encoders.dual.model import DualEncoder
+from encoders.wordbag import WordBagConfig, WordBagModel
 from encoders.wordbag.features import MAX_TOKENS, token_features, tokens_of
+from encoders.wordbag.model import in_blocks
 from encoders.wordbag.quantise import dequantise_rows, quantise_rows
 from mining.contract.errors import CheckpointError
 
@@ -29,7 +33,20 @@ TEXTS = [
 
 
 def batch(texts):
-    return pa.RecordBatch.from_pydict({"text": pa.array(texts, pa.string())})
+    """SEGMENT columns that an encoder reads."""
+    count = len(texts)
+    return pa.RecordBatch.from_pydict(
+        {
+            "segment_id": pa.array([str(number) for number in range(count)], pa.string()),
+            "modality": pa.array(["text"] * count, pa.string()),
+            "lang": pa.array(["eng"] * count, pa.string()),
+            "text": pa.array(texts, pa.string()),
+        }
+    )
+
+
+def load_wordbag(folder):
+    return load_encoder(str(folder), device="cpu")
 
 
 def slow_hash(characters, prefix=""):
@@ -69,10 +86,9 @@ def tiny(tmp_path):
         parameter.data = torch.randn(parameter.shape, generator=generator).half().float()
     model.keys = torch.from_numpy(keys.view(np.int32).copy())
     model.table, model.scales = quantise_rows(torch.randn(len(keys), 8, generator=generator))
-    model.save_pretrained(tmp_path)
-    facts = {"name": "tiny", "space": "toy", "licence": "Apache-2.0", "languages": ["eng"]}
-    (tmp_path / "dual_encoder.json").write_text(json.dumps(facts))
-    return tmp_path
+    config = DualEncoderConfig(name="tiny", space="toy", licence="Apache-2.0", languages=("eng",))
+    dual_wordbag(model, config, None, None).save_pretrained(tmp_path / "tiny")
+    return tmp_path / "tiny"
 
 
 def test_features_equal_a_slow_statement():
@@ -127,7 +143,6 @@ def test_save_and_load_give_identical_vectors(tiny, tmp_path):
     first = load_wordbag(tiny)
     again = tmp_path / "again"
     first.model.save_pretrained(again)
-    (again / "dual_encoder.json").write_text((tiny / "dual_encoder.json").read_text())
     vectors = first.embed(batch(TEXTS)).vectors
     assert np.array_equal(vectors, load_wordbag(again).embed(batch(TEXTS)).vectors)
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
@@ -137,9 +152,9 @@ def test_auto_classes_know_it(tiny):
     assert isinstance(AutoConfig.from_pretrained(tiny), WordBagConfig)
     model = AutoModel.from_pretrained(tiny, dtype=torch.float32)
     assert isinstance(model, WordBagModel)
-    facts = json.loads((tiny / "dual_encoder.json").read_text())
-    vectors = WordBagEncoder(model, facts, "f").embed(batch(TEXTS)).vectors
-    assert np.array_equal(vectors, load_wordbag(tiny).embed(batch(TEXTS)).vectors)
+    loaded = DualEncoder.from_pretrained(tiny).tower.model
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, loaded.state_dict()[name]), name
 
 
 def test_a_vector_does_not_depend_on_its_neighbours(tiny):
@@ -151,14 +166,12 @@ def test_a_vector_does_not_depend_on_its_neighbours(tiny):
 
 
 def test_blocks_equal_one_piece(tiny):
-    encoder = load_wordbag(tiny)
     sums = torch.randn(700, 8, generator=torch.Generator().manual_seed(2))
-    tokens = torch.arange(700).flip(0)
-    offsets = torch.arange(0, 700, 7)
-    head = encoder.model.head
+    head = load_wordbag(tiny).model.tower.model.head
     with torch.inference_mode():
-        difference = head(sums, tokens, offsets) - head.blocked(sums, tokens, offsets)
-    assert float(difference.abs().max()) < 1e-5
+        for whole, blocked in zip(head.words(sums), in_blocks(head.words, sums), strict=True):
+            assert whole.shape == blocked.shape
+            assert float((whole - blocked).abs().max()) < 1e-5
 
 
 def test_texts_without_known_features_are_problems(tiny):
@@ -171,7 +184,7 @@ def test_texts_without_known_features_are_problems(tiny):
 def test_fingerprint_changes_with_the_weights(tiny):
     before = load_wordbag(tiny).fingerprint
     model = load_wordbag(tiny).model
-    model.scales += 1
+    model.tower.model.scales += 1
     model.save_pretrained(tiny)
     assert load_wordbag(tiny).fingerprint != before
 

@@ -1,0 +1,59 @@
+"""A dual encoder over a word bag."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from encoders.audio_tokens.card import AudioTokenizerCard
+from encoders.dual.config import WORDBAG, DualEncoderConfig, described_units
+from encoders.dual.model import DualEncoder
+from encoders.dual.wordbag_tower import WordBagTower, load_wordbag, with_ears
+from encoders.dual.wording import Wording
+from encoders.wordbag.features import MAX_TOKENS
+from encoders.wordbag.model import WordBagModel
+
+
+def over_wordbag(
+    folder: Path, audio_tokenizer: Path | None, config: DualEncoderConfig, seed: int
+) -> DualEncoder:
+    """The text part of a word bag with new ears, or none; in evaluation mode.
+
+    It runs on the CPU, where it is fastest.
+
+    Args:
+        folder: of the word bag.
+        audio_tokenizer: one that spells, in Latin letters.
+        config: name, space, languages and licence are used.
+        seed: of the ears.
+
+    Raises:
+        CheckpointError: the word bag or the audio tokenizer cannot be used.
+        ConfigError: the audio tokenizer does not spell.
+    """
+    units = described_units(audio_tokenizer, dataclasses.replace(config, tie="spelling"))
+    model = with_ears(load_wordbag(folder), units is not None, seed)
+    return dual_wordbag(model, config, units, audio_tokenizer)
+
+
+def dual_wordbag(
+    model: WordBagModel,
+    config: DualEncoderConfig,
+    units: AudioTokenizerCard | None,
+    audio_tokenizer: Path | None,
+) -> DualEncoder:
+    """A dual encoder of a word bag, which reads what its audio tokens spell, and has no prefix."""
+    config = dataclasses.replace(
+        config,
+        dim=model.config.dim,
+        prefix="",
+        pooling="mean",
+        max_tokens=MAX_TOKENS,
+        tie="spelling",
+        tower=WORDBAG,
+        projection=False,
+        text_rows=model.config.rows,
+        audio_units=0 if units is None else units.units,
+    )
+    tower = WordBagTower(model, Wording(config, units))
+    return DualEncoder(config, units, audio_tokenizer, tower).eval()

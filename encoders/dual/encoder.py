@@ -1,0 +1,176 @@
+"""A dual encoder behind the :class:`mining.contract.encoder.Encoder` protocol.
+
+Shape legend: B rows of a segment batch, N rows of a canonical batch, D width of a vector.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from encoders.batching import BatchRunner, canonical_batches
+from encoders.card import EncoderCard
+from encoders.dual.items import Item, Spoken, Written
+from encoders.dual.model import DualEncoder
+from mining.contract.encoder import EmbeddingBatch
+from mining.contract.model_ref import ModelRef
+from mining.contract.schemas import FRAMES_COLUMN, SPEECH
+
+_LOG = logging.getLogger(__name__)
+
+
+class DualSpeechTextEncoder:
+    """Embeds text, and speech as its audio tokenizer hears it."""
+
+    def __init__(self, model: DualEncoder, card: EncoderCard, batch_tokens: int) -> None:
+        self.model = model.eval()
+        self.card = card
+        self._batch_tokens = batch_tokens
+        self._truncated = 0
+        self._backed_off = 0
+
+    @property
+    def name(self) -> str:
+        """Short name for people."""
+        return self.card.name
+
+    @property
+    def dim(self) -> int:
+        """D."""
+        return self.card.dim
+
+    @property
+    def space(self) -> str:
+        """Name of the embedding space."""
+        return self.card.space
+
+    @property
+    def modalities(self) -> frozenset[str]:
+        """Text, and speech where the model has an audio tokenizer."""
+        return self.card.modalities
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of everything that decides a vector."""
+        return self.card.fingerprint
+
+    @property
+    def audio_tokenizer_folder(self) -> Path | None:
+        """Where the audio tokenizer lies; None: the model does not hear."""
+        return self.model.audio_tokenizer_folder
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a manifest should say of the work done so far."""
+        notes = []
+        if self._truncated:
+            notes.append(f"{self._truncated} segments cut to {self.model.max_tokens} tokens")
+        if self._backed_off:
+            notes.append(f"{self._backed_off} batches halved for lack of GPU memory")
+        return tuple(notes)
+
+    def embed(self, batch: pa.RecordBatch) -> EmbeddingBatch:
+        """Unit vectors, float32 [B, D].
+
+        Speech is read from :data:`~mining.contract.schemas.FRAMES_COLUMN`; where the batch has no
+        such column, from its transcript, as text. Rows with nothing to embed, or whose vector is not
+        finite, are problems.
+        """
+        items, problems = self._items(batch)
+        vectors = np.zeros((batch.num_rows, self.dim), dtype=np.float32)
+        rows = sorted(items)
+        if rows:
+            ids: list[str] = batch.column("segment_id").to_pylist()
+            vectors[rows] = self._vectors([items[row] for row in rows], [ids[row] for row in rows])
+        norms = np.linalg.norm(vectors, axis=1)
+        for row in rows:
+            if not np.isfinite(norms[row]) or norms[row] == 0:
+                problems[row] = f"{self.name} gives a vector of length {norms[row]}"
+                vectors[row] = 0
+        return EmbeddingBatch(vectors=vectors, problems=problems)
+
+    def _items(self, batch: pa.RecordBatch) -> tuple[dict[int, Item], dict[int, str]]:
+        """Row -> what to embed of it; row -> why there is nothing."""
+        items: dict[int, Item] = {}
+        problems: dict[int, str] = {}
+        texts: list[Any] = batch.column("text").to_pylist()
+        langs: list[str] = batch.column("lang").to_pylist()
+        modalities: list[str] = batch.column("modality").to_pylist()
+        has_frames = FRAMES_COLUMN.name in batch.schema.names
+        for row, (text, lang) in enumerate(zip(texts, langs, strict=True)):
+            item: Item = Written(text=text or "", lang=lang)
+            if modalities[row] == SPEECH and has_frames:
+                frames = batch.column(FRAMES_COLUMN.name)[row]
+                if not frames.is_valid:
+                    problems[row] = "is speech without audio frames"
+                    continue
+                item = Spoken(regions=_regions(frames), lang=lang)
+            fault = self.model.fault(item)
+            if fault:
+                problems[row] = fault
+            else:
+                items[row] = item
+        return items, problems
+
+    def _vectors(self, items: list[Item], ids: Sequence[str]) -> NDArray[np.float32]:
+        lengths = self.model.lengths(items)
+        self._count_truncated(int((lengths > self.model.max_tokens).sum()), len(items))
+
+        def forward(rows: NDArray[np.int64], tokens: int, group: str) -> NDArray[np.float32]:
+            with torch.inference_mode():
+                found: torch.Tensor = self.model([items[row] for row in rows], tokens)
+                return found.cpu().numpy()
+
+        if not self.model.tower.pads:
+            return forward(np.arange(len(items)), 0, "")
+        runner = BatchRunner(forward)
+        batches = canonical_batches(
+            lengths,
+            ids,
+            [""] * len(items),
+            max_tokens=self.model.max_tokens,
+            batch_tokens=self._batch_tokens,
+        )
+        vectors = runner.run(batches, len(items), self.dim)
+        self._backed_off += runner.backed_off
+        return vectors
+
+    def _count_truncated(self, count: int, rows: int) -> None:
+        if count and not self._truncated:
+            _LOG.warning(
+                "%s: %d of %d segments are longer than %d tokens and are cut there (said once)",
+                self.name,
+                count,
+                rows,
+                self.model.max_tokens,
+            )
+        self._truncated += count
+
+
+def load_dual(folder: Path, ref: ModelRef, card: EncoderCard, device: str) -> DualSpeechTextEncoder:
+    """Open a dual encoder's folder to embed with.
+
+    Raises:
+        CheckpointError: the folder cannot be used.
+        ConfigError: ``max_tokens`` leaves no room beside the prefix.
+    """
+    model = DualEncoder.from_pretrained(folder, device=device, dtype=ref.dtype)
+    if ref.max_tokens is not None:
+        model.limit_tokens(ref.max_tokens)
+    return DualSpeechTextEncoder(model, card, ref.batch_tokens)
+
+
+def _regions(frames: pa.ListScalar) -> tuple[NDArray[np.int16], ...]:
+    """Units of each region, int16 [F] each; a region that is null has none."""
+    regions = frames.values
+    return tuple(
+        np.asarray(region.values, dtype=np.int16) if region.is_valid else np.zeros(0, np.int16)
+        for region in regions
+    )

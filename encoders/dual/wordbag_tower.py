@@ -1,0 +1,126 @@
+"""A word bag as the one network of a dual encoder: this project's own, small enough to be shipped.
+
+Text is a bag of words and n-grams; speech is the words that its audio tokens spell, read by the same
+rows, and n-grams of those letters with rows of their own.
+
+Shape legend: B items, D width of a vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from encoders.dual.config import CONFIG_FILE, DualEncoderConfig
+from encoders.dual.items import Item, Spoken
+from encoders.dual.tower import Tower
+from encoders.dual.wording import Wording
+from encoders.wordbag.ears import packed_rows, unpacked_rows
+from encoders.wordbag.features import MAX_TOKENS, tokens_of
+from encoders.wordbag.model import WordBagConfig, WordBagModel
+from encoders.wordbag.reader import one_thread, vectors_of
+from mining.contract.errors import CheckpointError
+
+HEARD_ROWS = 65_536  # of n-grams of letters: 4 MB in 4 bits
+_WEIGHTS = "model.safetensors"
+_TABLE = "ears.table"
+
+
+class WordBagTower(Tower):
+    """The network, and how items are read for it."""
+
+    pads = False
+
+    def __init__(self, model: WordBagModel, wording: Wording) -> None:
+        super().__init__()
+        self.model = model
+        self.max_tokens = MAX_TOKENS
+        self._wording = wording
+
+    def lengths(self, items: Sequence[Item]) -> NDArray[np.int64]:
+        """Words of each item, int64 [B]; those beyond the 256th are not even counted."""
+        texts = [self._wording.text(item) for item in items]
+        return np.fromiter((len(tokens_of(text)) for text in texts), np.int64, len(texts))
+
+    def forward(self, items: Sequence[Item], tokens: int | None = None) -> torch.Tensor:
+        """Vectors [B, D]; zero where no word and no n-gram is known."""
+        texts = [self._wording.text(item) for item in items]
+        spoken = [isinstance(item, Spoken) for item in items]
+        with nullcontext() if torch.is_grad_enabled() else one_thread():
+            return vectors_of(self.model, texts, spoken)
+
+    def parts(self) -> dict[str, list[nn.Parameter]]:
+        """``text``: the network behind the table, whose 4-bit rows cannot be trained; ``audio``."""
+        ears = self.model.ears
+        return {
+            "text": list(self.model.head.parameters()),
+            "audio": [] if ears is None else list(ears.parameters()),
+            "projection": [],
+        }
+
+    def save(self, folder: Path, config: DualEncoderConfig) -> None:
+        """Write ``config.json`` and ``model.safetensors``: tables in 4 bits, the rest in float16."""
+        tensors: dict[str, torch.Tensor] = {}
+        for name, value in self.model.state_dict().items():
+            if name == _TABLE:
+                tensors |= {f"{name}.{key}": part for key, part in packed_rows(value).items()}
+            else:
+                tensors[name] = value.half() if value.is_floating_point() else value
+        self.model.config.save_pretrained(folder)
+        save_file({name: value.contiguous() for name, value in tensors.items()}, folder / _WEIGHTS)
+
+
+def with_ears(model: WordBagModel, hears: bool, seed: int) -> WordBagModel:
+    """The text part of a word bag, with ears that are still to be trained, or without."""
+    sizes = {**model.config.to_dict(), "heard_rows": HEARD_ROWS if hears else 0}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        found = WordBagModel(WordBagConfig(**sizes))
+    for name in ("keys", "table", "scales"):
+        setattr(found, name, getattr(model, name))
+    found.head.load_state_dict(model.head.state_dict())
+    return found
+
+
+def load_wordbag_tower(folder: Path, config: DualEncoderConfig, wording: Wording) -> WordBagTower:
+    """Open the network of a model folder.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, or the parts do not match.
+    """
+    model = load_wordbag(folder)
+    if (model.ears is not None) != bool(config.audio_units) or model.config.dim != config.dim:
+        raise CheckpointError(
+            f"{folder / CONFIG_FILE}: audio_units and dim must be those of config.json, but are not; "
+            "copy the model folder again"
+        )
+    return WordBagTower(model, wording)
+
+
+def load_wordbag(folder: Path) -> WordBagModel:
+    """Open ``config.json`` and ``model.safetensors``; float16 becomes float32.
+
+    Raises:
+        CheckpointError: a file is missing or is not what it says.
+    """
+    try:
+        model = WordBagModel(WordBagConfig.from_pretrained(folder))
+        tensors = load_file(folder / _WEIGHTS)
+        packed = {key: tensors.pop(f"{_TABLE}.{key}") for key in ("codes", "scales")
+                  if model.ears is not None}  # fmt: skip
+        if packed:
+            tensors[_TABLE] = unpacked_rows(packed)
+        model.load_state_dict(tensors)
+    except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{folder}: must be a word bag (config.json, {_WEIGHTS}), but cannot be opened: {error}"
+        ) from error
+    return model

@@ -1,0 +1,82 @@
+"""What an item says to a network: its prefix, and its text or its audio tokens.
+
+L tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from encoders.audio_tokens.card import AudioTokenizerCard
+from encoders.audio_tokens.collapse import collapsed, spelled
+from encoders.dual.config import DualEncoderConfig
+from encoders.dual.items import Item, Spoken, Written
+from encoders.dual.language_names import language_name
+
+
+class Wording:
+    """Reads items as one model's settings and audio tokenizer say."""
+
+    def __init__(self, config: DualEncoderConfig, units: AudioTokenizerCard | None) -> None:
+        self._prefix = config.prefix
+        self._units = units
+        self._spells = config.tie == "spelling"
+        # CTC tells a doubled letter from a long one by the blank between, so there repeats are one.
+        self._merges = config.merge_repeats or (units is not None and units.blank is not None)
+
+    def prefix(self, item: Item) -> str:
+        """What is put before an item."""
+        modality = "Speech" if isinstance(item, Spoken) else "Text"
+        return self._prefix.format(language=language_name(item.lang), modality=modality)
+
+    def is_text(self, item: Item) -> bool:
+        """Whether an item is read as text: it was written, or it is spelled."""
+        return isinstance(item, Written) or self._spells
+
+    def text(self, item: Item) -> str:
+        """The text of an item that is read as text, without the prefix."""
+        if isinstance(item, Written):
+            return item.text
+        units = self._heard()
+        return spelled(item.regions, units.symbols or (), units.blank)
+
+    def tokens(self, item: Spoken) -> NDArray[np.int64]:
+        """Units of all regions, one after the other: int64 [L], 0-based."""
+        blank = self._heard().blank
+        parts = [collapsed(f, blank, merge_repeats=self._merges) for f in item.regions]
+        return np.concatenate([np.zeros(0, np.int64), *parts])
+
+    def fault(self, item: Item) -> str:
+        """Why there is nothing to embed of an item, in one line; empty if there is something."""
+        if isinstance(item, Spoken):
+            units = self._units
+            if units is None:
+                return "is speech, which the model does not hear"
+            for frames in item.regions:
+                if len(frames) and not 0 <= frames.min() <= frames.max() < units.units:
+                    wrong = max(int(frames.max()), -int(frames.min()), key=abs)
+                    return f"has unit {wrong}, but the audio tokenizer has {units.units}"
+            if not len(self.tokens(item)):
+                return "has no audio tokens"
+        if self.is_text(item) and not self.text(item).strip():
+            return "has no text" if isinstance(item, Written) else "has no audio tokens but spaces"
+        return ""
+
+    def check(self, items: Iterable[Item]) -> None:
+        """Refuse what cannot be embedded.
+
+        Raises:
+            ValueError: naming the first such item.
+        """
+        for place, item in enumerate(items):
+            fault = self.fault(item)
+            if fault:
+                raise ValueError(f"items[{place}]: must be something to embed, but {fault}")
+
+    def _heard(self) -> AudioTokenizerCard:
+        if self._units is None:
+            raise ValueError("item: must be text for a model without an audio tokenizer")
+        return self._units
