@@ -6,17 +6,31 @@ hashed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from mining.config.binding import setting
+from mining.config.load import load_as, name_fault, to_plain
 from mining.config.model import Contamination
+from mining.config.yaml_nodes import Node
+from mining.contract.languages import canonical_language
 
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """Columns of a seed manifest, by name; those that it lacks are taken as empty."""
+    """Columns of a seed manifest, by name; those that it lacks are taken as empty.
+
+    Attributes:
+        audio: address of a recording; required.
+        lang: of the clip; required unless the seed's ``lang`` is given.
+        transcript: what is said; may be empty.
+        translation: of it; may be empty.
+        translation_lang: its language.
+        start_s: where the clip begins in the recording, seconds; empty: at its start.
+        end_s: where it ends; empty: at its end.
+        speaker: whoever speaks; held-out clips are whole speakers.
+    """
 
     audio: str = "audio"
     lang: str = "lang"
@@ -40,8 +54,10 @@ class Seed:
         audio_root: folder that addresses of clips are relative to; not given: the manifest's own. Of
             ``covost2``: the folder of Common Voice, one folder a language in it.
         columns: of a table.
-        split: of ``covost2``; or the value that a table's column ``split`` must have, where it has
-            one.
+        lang: of the clips of a table, where its column says nothing.
+        translation_lang: of the translations of a table, where its column says nothing.
+        split: of ``covost2`` (with what it adds to Common Voice's own: ``train_covost`` is ``train``,
+            too); or the value that a table's column ``split`` must have, where it has one.
         langs: if given, clips in other languages are left out.
         max_s: longer clips are left out, seconds (CoVoST 2's clips are all shorter).
     """
@@ -50,9 +66,22 @@ class Seed:
     format: Literal["table", "covost2"] = "table"
     audio_root: str | None = None
     columns: Columns = field(default_factory=Columns)
+    lang: str | None = None
+    translation_lang: str = "eng"
     split: str = "train"
     langs: tuple[str, ...] | None = None
     max_s: float = setting(default=28.0, low=0.1)
+
+    def __post_init__(self) -> None:
+        if not self.manifest:
+            raise ValueError("manifest must not be empty")
+        for code in (self.lang, self.translation_lang, *(self.langs or ())):
+            if code is not None and canonical_language(code) is None:
+                raise ValueError(f"{code!r} is not a language code (ISO 639-3, such as deu)")
+        if self.langs == ():
+            raise ValueError("langs must name at least one language, or be left out")
+        if self.format == "covost2" and (self.columns != Columns() or self.lang is not None):
+            raise ValueError("columns and lang need format: table")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +102,12 @@ class Texts:
     source_lang: str = "column:source_lang"
     target_lang: str = "column:target_lang"
 
+    def __post_init__(self) -> None:
+        for code in (self.source_lang, self.target_lang):
+            named = code.startswith("column:") and len(code) > len("column:")
+            if not named and canonical_language(code) is None:
+                raise ValueError(f"{code!r} is neither a language code nor column:<name>")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
@@ -88,7 +123,8 @@ class Data:
         language_power: a language of n rows is drawn with n to this power; 1: as it comes, 0: all
             alike (0.5 is usual).
         held_out: clips of each language that are not trained on but judged during training; whole
-            speakers where the manifest names them.
+            speakers where the manifest names them, at most half of a language's clips, and what
+            says the same as they do is not trained on either.
     """
 
     seeds: Mapping[str, Seed] = setting(default={})
@@ -142,22 +178,26 @@ class Lora:
 class Model:
     """What is trained.
 
+    Settings that are null are the start's own where ``start`` is a dual encoder; of a new one they
+    are what is named here.
+
     Attributes:
         start: a dual encoder's folder, or ``builtin``, to go on from; or any Hugging Face backbone,
             a folder or ``org/name``.
         revision: commit, tag or branch; for a hub name only.
         name: of the result.
-        audio_tokenizer: folder of one that is fitted; or ``fit`` it here.
-        fit: see :class:`FitUnits`.
+        audio_tokenizer: folder of one that is fitted.
+        fit: fit one on the seeds' speech, see :class:`FitUnits`.
         tie: ``own``: audio tokens are new rows of the vocabulary, as in the paper; ``spelling``: CTC
-            symbols are read as text by the text's own rows.
-        merge_repeats: neighbouring equal units are one token; CTC always does.
-        pooling: how token vectors become one.
-        dim: D, width of the projection; null: none, as wide as the backbone.
-        prefix: before every input, with {language} and {modality}, e.g. ``[English Speech]``; it
-            improves retrieval (Gomez et al. 2024).
-        space: name of the space; null: a new one, or the teacher's where ``loss.teacher`` is given.
-        max_tokens: longer inputs are cut.
+            symbols are read as text by the text's own rows. New: ``own``.
+        merge_repeats: neighbouring equal units are one token; CTC always does. New: true.
+        pooling: how token vectors become one. New: ``mean``.
+        dim: D, width of the projection. New: none, as wide as the backbone.
+        prefix: before every input, with {language} and {modality}; it improves retrieval (Gomez et
+            al. 2024). New: ``[{language} {modality}] ``, e.g. ``[English Speech] ``.
+        space: name of the space; null: the teacher's where ``loss.teacher`` is given, or a name that
+            no other settings have.
+        max_tokens: longer inputs are cut. New: 512.
         train: which parts change: ``text`` (the backbone with its rows), ``audio`` (the new rows),
             ``projection``, ``lora``.
         lora: adapters; null: none.
@@ -168,13 +208,13 @@ class Model:
     name: str = "dual-encoder"
     audio_tokenizer: str | None = None
     fit: FitUnits | None = None
-    tie: Literal["own", "spelling"] = "own"
-    merge_repeats: bool = True
-    pooling: Literal["mean", "cls", "last_token"] = "mean"
+    tie: Literal["own", "spelling"] | None = None
+    merge_repeats: bool | None = None
+    pooling: Literal["mean", "cls", "last_token"] | None = None
     dim: int | None = setting(default=None, low=1)
-    prefix: str = "[{language} {modality}] "
+    prefix: str | None = None
     space: str | None = None
-    max_tokens: int = setting(default=512, low=8)
+    max_tokens: int | None = setting(default=None, low=8)
     train: tuple[Literal["text", "audio", "projection", "lora"], ...] = (
         "text",
         "audio",
@@ -212,7 +252,8 @@ class Loss:
         margin: taken from the true pair's similarity (additive margin, Yang et al. 2019; 0.2 to 0.3
             are usual).
         scale: logit scale at the start, 1 / temperature.
-        learn_scale: whether the scale is trained.
+        learn_scale: whether the scale is trained; it is kept below 100 (Radford et al. 2021), or
+            below ``scale`` where that is more.
         spread: weight of the spread-out term sqrt(sum over i != j of (x_i . x_j)^2) of both sides
             (Zhang et al. 2017, as in Gomez et al. 2024).
         softmax: weight of the softmax; 0: only the teacher teaches.
@@ -228,6 +269,11 @@ class Loss:
     mask_same: bool = True
     teacher: Teacher | None = None
 
+    def __post_init__(self) -> None:
+        taught = self.teacher is not None and self.teacher.weight > 0
+        if not self.softmax and not taught:
+            raise ValueError("softmax must be above 0 where there is no teacher with a weight")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Optimiser:
@@ -237,12 +283,13 @@ class Optimiser:
         steps: of training.
         batch: B, pairs of a step; all are each other's negatives.
         chunk: pairs embedded at once: what must fit in memory. Smaller than ``batch``: GradCache (Gao
-            et al. 2021), with the gradient of the whole batch.
+            et al. 2021), with the gradient of the whole batch. It decides the last bits of the
+            weights, and which values dropout leaves out.
         rate: highest learning rate.
         audio_rate: of the new rows and the projection; null: as ``rate``.
         warm_up: steps.
-        decay: weight decay.
-        clip: longest gradient.
+        decay: weight decay of matrices; vectors (biases, norms) and the scale have none.
+        clip: longest gradient, over all parameters; 0: no limit.
         precision: ``bfloat16``: products in bfloat16 by autocast, on a GPU or a CPU that has them;
             ``auto``: on a GPU that has them.
     """
@@ -268,6 +315,7 @@ class Work:
         checkpoint_every: steps between states that a killed run goes on from.
         evaluate_every: steps between judgements on the held-out clips; 0: at the end only.
         tensorboard: whether to write TensorBoard's files, too (extra ``train``).
+        cache: folder of tokenised speech, which runs may share; null: in the output.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -275,6 +323,7 @@ class Work:
     checkpoint_every: int = setting(default=100, low=1)
     evaluate_every: int = setting(default=0, low=0)
     tensorboard: bool = True
+    cache: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -302,3 +351,32 @@ class Training:
             raise ValueError("output must name a folder, but is empty")
         if not self.data.seeds and not self.data.texts:
             raise ValueError("data must name at least one of seeds and texts")
+
+
+def load_training(path: str, overrides: Sequence[str] = (), output: str | None = None) -> Training:
+    """Read, override and check a training run's config.
+
+    Args:
+        path: a YAML file.
+        overrides: ``a.b=c`` settings; c is read as YAML.
+        output: replaces the config's ``output``.
+
+    Raises:
+        ConfigError: naming every fault with its file, line and key.
+    """
+    replaced = {} if output is None else {"output": output}
+    return load_as(Training, path, overrides, check=_check_names, **replaced)
+
+
+def _check_names(config: Training, root: Node, problems: list[str]) -> None:
+    for section, names in (("seeds", config.data.seeds), ("texts", config.data.texts)):
+        for name in names:
+            if fault := name_fault(name):
+                node = root.value["data"].value[section].value[name]
+                problems.append(f"{node.where}: data.{section}.{name}: {fault}")
+
+
+def decisive(config: Training) -> dict[str, Any]:
+    """The settings that decide the weights, as plain values: all but the output and the work."""
+    plain: dict[str, Any] = to_plain(config)
+    return {key: value for key, value in plain.items() if key not in ("output", "work")}
