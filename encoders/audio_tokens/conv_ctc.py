@@ -1,0 +1,161 @@
+"""The small convolutional recogniser as an audio tokenizer, and its folder.
+
+Weights are stored as 8-bit rows with a scale each (a quarter of the size; letters hardly change) and
+computed with as float32.
+
+T samples, F output frames.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from encoders.audio_tokens.card import AudioTokenizerCard, KnownByCard
+from encoders.audio_tokens.conv_ctc_network import (
+    BLANK,
+    RATE_HZ,
+    SYMBOLS,
+    ConvCtcConfig,
+    ConvCtcModel,
+    context_s,
+)
+from encoders.audio_tokens.logmel import log_mel
+from encoders.audio_tokens.settings import CONV_CTC, SETTINGS_FILE, read_settings
+from encoders.audio_tokens.writing import new_folder, write_settings
+from mining.contract.errors import CheckpointError
+from mining.contract.speech import SPEECH_RATE_HZ, Samples
+
+_WEIGHTS = "model.safetensors"
+_SIZES = ("width", "blocks", "kernel", "expand")
+_SCALE = ".scale"  # behind the name of a tensor of 8-bit rows
+_MAX_CLIP_S = 30.0
+_LEVELS = 127
+
+
+class ConvCtcUnits(KnownByCard):
+    """Letters of Latin script, 50 frames a second. Each clip is computed by itself."""
+
+    def __init__(self, model: ConvCtcModel, card: AudioTokenizerCard, device: str) -> None:
+        self._model = model.eval().to(device)
+        self._card = card
+        self._device = device
+
+    @torch.inference_mode()
+    def frames(self, clips: Sequence[Samples]) -> list[NDArray[np.int16]]:
+        """Units of each clip, int16 [F], F = the clip's seconds x 50, rounded down."""
+        found = []
+        for clip in clips:
+            wanted = int(len(clip) / SPEECH_RATE_HZ * RATE_HZ)
+            if not wanted:
+                found.append(np.zeros(0, np.int16))
+                continue
+            spectrum = log_mel(torch.from_numpy(np.ascontiguousarray(clip)).unsqueeze(0))
+            counts = torch.tensor([spectrum.shape[1]], device=self._device)
+            logits = self._model(spectrum.to(self._device), counts)[-1][0]
+            found.append(logits.argmax(dim=1).cpu().numpy().astype(np.int16)[:wanted])
+        return found
+
+
+def save_conv_ctc(model: ConvCtcModel, folder: Path, name: str) -> None:
+    """Write the folder of an audio tokenizer.
+
+    Raises:
+        ConfigError: the folder exists.
+        CapacityError: it cannot be written.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    for key, value in model.state_dict().items():
+        if value.dim() >= 2:
+            rows = value.flatten(1).float()
+            scale = (rows.abs().amax(dim=1) / _LEVELS).clamp_min(1e-12)
+            codes = (rows / scale.unsqueeze(1)).round().to(torch.int8)
+            tensors |= {key: codes.reshape(value.shape), key + _SCALE: scale}
+        else:
+            tensors[key] = value.float()
+    with new_folder(folder) as made:
+        save_file(tensors, made / _WEIGHTS)
+        sizes = {size: getattr(model.config, size) for size in _SIZES}
+        write_settings(made, CONV_CTC, {"name": name, "sizes": sizes})
+
+
+def load_conv_ctc(folder: Path, *, device: str = "cpu", threads: int | None = None) -> ConvCtcUnits:
+    """Open a folder that :func:`save_conv_ctc` wrote.
+
+    Raises:
+        CheckpointError: it is not whole.
+    """
+    card = describe_conv_ctc(folder)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    model = ConvCtcModel(_config(folder))
+    try:
+        stored = load_file(folder / _WEIGHTS)
+        weights = {key: _unpacked(key, stored) for key in stored if not key.endswith(_SCALE)}
+        model.load_state_dict(weights)
+    except (OSError, SafetensorError, RuntimeError, KeyError) as error:
+        raise CheckpointError(
+            f"{folder / _WEIGHTS}: must hold the weights of this recogniser, but does not: "
+            f"{str(error).splitlines()[0]}; copy the folder again"
+        ) from None
+    return ConvCtcUnits(model, card, device)
+
+
+def _unpacked(key: str, stored: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    value = stored[key]
+    if value.dtype != torch.int8:
+        return value
+    scale = stored[key + _SCALE]
+    return value.float() * scale.reshape(-1, *[1] * (value.dim() - 1))
+
+
+def describe_conv_ctc(folder: Path) -> AudioTokenizerCard:
+    """What the folder says.
+
+    Raises:
+        CheckpointError: a file is missing or ill-formed.
+    """
+    config, settings = _config(folder), read_settings(folder)[1]
+    digest = hashlib.sha256()
+    for name in (SETTINGS_FILE, _WEIGHTS):
+        try:
+            digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
+        except OSError as error:
+            raise CheckpointError(
+                f"{folder / name}: must be there, but cannot be read ({error.strerror}); copy the "
+                "folder again"
+            ) from None
+    return AudioTokenizerCard(
+        name=str(settings["name"]),
+        fingerprint=digest.hexdigest(),
+        units=len(SYMBOLS),
+        blank=BLANK,
+        symbols=SYMBOLS,
+        rate_hz=RATE_HZ,
+        context_s=context_s(config),
+        max_clip_s=_MAX_CLIP_S,
+    )
+
+
+def _config(folder: Path) -> ConvCtcConfig:
+    kind, settings = read_settings(folder)
+    sizes = settings.get("sizes")
+    if (
+        kind != CONV_CTC
+        or settings.keys() != {"name", "sizes"}
+        or not isinstance(sizes, dict)
+        or sizes.keys() != set(_SIZES)
+        or not all(type(size) is int and size > 0 for size in sizes.values())
+    ):
+        raise CheckpointError(
+            f"{folder / SETTINGS_FILE}: must give name and the sizes {', '.join(_SIZES)} as positive "
+            "whole numbers, but does not; copy the folder again"
+        )
+    return ConvCtcConfig(**sizes)

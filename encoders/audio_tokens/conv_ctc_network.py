@@ -1,0 +1,161 @@
+"""A small recogniser of letters, all of it convolutions: the ears of ``builtin``.
+
+It hears a few seconds to each side and no more, so the letters of a stretch do not depend on what
+the rest of the recording is like. Residual blocks after Liu et al. 2022 ("A ConvNet for the 2020s",
+section 2.6) along time; letters by CTC (Graves et al. 2006).
+
+B clips, F spectral frames (100 a second), C network frames (25 a second), O output frames (50 a
+second), M mel bands, W width, S symbols.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import PretrainedConfig, PreTrainedModel
+
+from encoders.audio_tokens.logmel import BANDS
+
+STRIDE = 4  # spectral frames a network frame
+OUTPUTS = 2  # output frames a network frame
+RATE_HZ = 50.0  # of output frames
+BLANK = 0
+SYMBOLS = ("", " ", *"abcdefghijklmnopqrstuvwxyz")
+_LEVEL_FRAMES = 301  # 3 s: over this the mean of each band is taken out
+
+
+class ConvCtcConfig(PretrainedConfig):  # type: ignore[misc]
+    """Sizes.
+
+    Attributes:
+        width: W, of a frame.
+        blocks: residual blocks.
+        kernel: frames that a block looks at, odd.
+        expand: inner width of a block over W.
+        symbols: S, blank included.
+    """
+
+    model_type = "conv_ctc"
+
+    def __init__(
+        self,
+        width: int = 256,
+        blocks: int = 16,
+        kernel: int = 9,
+        expand: int = 4,
+        symbols: int = len(SYMBOLS),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.width = width
+        self.blocks = blocks
+        self.kernel = kernel
+        self.expand = expand
+        self.symbols = symbols
+
+
+class Block(nn.Module):
+    """x + the network of x; frames of no clip stay zero."""
+
+    def __init__(self, config: ConvCtcConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.mix = nn.Conv1d(width, width, config.kernel, padding="same", groups=width)
+        self.norm = nn.LayerNorm(width)
+        self.wide = nn.Linear(width, config.expand * width)
+        self.narrow = nn.Linear(config.expand * width, width)
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """[B, C, W] to the same; ``mask`` is float [B, C, 1]."""
+        mixed = self.mix(x.transpose(1, 2)).transpose(1, 2)
+        found = self.narrow(functional.gelu(self.wide(self.norm(mixed))))
+        summed: torch.Tensor = x + found * mask
+        return summed
+
+
+class ConvCtcModel(PreTrainedModel):  # type: ignore[misc]
+    """Spectra to letters."""
+
+    config_class = ConvCtcConfig
+    base_model_prefix = "conv_ctc"
+
+    def __init__(self, config: ConvCtcConfig) -> None:
+        super().__init__(config)
+        self.front = nn.Linear(2 * STRIDE * BANDS, config.width)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
+        self.norm = nn.LayerNorm(config.width)
+        self.head = nn.Linear(config.width, OUTPUTS * config.symbols)
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """As torch draws them, but residual blocks begin near the identity."""
+        if isinstance(module, Block):
+            nn.init.normal_(module.narrow.weight, std=0.1 / module.narrow.in_features**0.5)
+
+    def forward(
+        self, spectra: torch.Tensor, frames: torch.Tensor, taps: tuple[int, ...] = ()
+    ) -> list[torch.Tensor]:
+        """Logits [B, O, S] after the blocks in ``taps`` and after the last one.
+
+        Args:
+            spectra: log-mel [B, F, M]; beyond a clip's end anything.
+            frames: int64 [B], spectral frames of each clip.
+            taps: numbers of blocks whose output is read, too.
+        """
+        spectra = functional.pad(spectra, (0, 0, 0, -spectra.shape[1] % STRIDE))
+        places = torch.arange(spectra.shape[1], device=spectra.device)
+        heard = (places < frames[:, None]).unsqueeze(2).to(spectra.dtype)
+        spectra = levelled(spectra, heard)
+        # each network frame sees its own spectral frames and half of both neighbours'
+        padded = functional.pad(spectra, (0, 0, STRIDE // 2, STRIDE // 2))
+        windows = padded.unfold(1, 2 * STRIDE, STRIDE).flatten(2)
+        mask = heard[:, ::STRIDE]
+        x = self.front(windows) * mask
+        found = []
+        for number, block in enumerate(self.blocks):
+            x = block(x, mask)
+            if number in taps:
+                found.append(self._read(x))
+        return [*found, self._read(x)]
+
+    def _read(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(self.norm(x))
+        return logits.reshape(len(x), -1, self.config.symbols)
+
+
+def levelled(spectra: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
+    """Spectra without the mean of each band over 3 s around: no matter how loud, or how dull.
+
+    Args:
+        spectra: [B, F, M].
+        heard: 1.0 where a frame is of the clip, [B, F, 1].
+    """
+    side = _LEVEL_FRAMES // 2
+    mean = _around(spectra * heard, side) / _around(heard, side).clamp_min(1.0)
+    return (spectra - mean) * heard
+
+
+def _around(rows: torch.Tensor, side: int) -> torch.Tensor:
+    """Sums over up to ``side`` rows before and behind each row: [B, F, M] to the same.
+
+    In float64: a difference of long sums, which must not depend on how much was summed before.
+    """
+    frames = rows.shape[1]
+    sums = functional.pad(rows.double().cumsum(1), (0, 0, 1, 0))
+    places = torch.arange(frames, device=rows.device)
+    ends, starts = (places + side + 1).clamp_max(frames), (places - side).clamp_min(0)
+    return (sums[:, ends] - sums[:, starts]).to(rows.dtype)
+
+
+def output_frames(frames: torch.Tensor) -> torch.Tensor:
+    """Output frames of clips of so many spectral frames."""
+    return torch.div(frames + STRIDE - 1, STRIDE, rounding_mode="floor") * OUTPUTS
+
+
+def context_s(config: ConvCtcConfig) -> float:
+    """How far to each side a letter depends on the sound, seconds."""
+    frames = config.blocks * (config.kernel // 2) * STRIDE + STRIDE + _LEVEL_FRAMES // 2
+    return frames / 100 + 0.02  # half a window, and half an output frame

@@ -1,0 +1,1 @@
+"""The trainer of the small recogniser whose letters are audio tokens."""

@@ -1,0 +1,217 @@
+"""Train the small recogniser.
+
+B clips, F frames, O output frames, S symbols, L letters.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch.nn import functional
+
+from encoders.audio_tokens.conv_ctc_network import BLANK, ConvCtcConfig, ConvCtcModel, output_frames
+from encoders.audio_tokens.logmel import BANDS
+from encoders.train.ctc.augment import augmented
+from encoders.train.ctc.corpus import Clips
+
+_LOG = logging.getLogger(__name__)
+_TAP_WEIGHT = 0.3  # of the losses half-way (Lee and Watanabe 2021, InterCTC)
+_POOL = 16  # clips of like length are drawn out of this many times a batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How long and how fast.
+
+    Attributes:
+        steps: of training.
+        batch_s: seconds of sound in a step, before augmentation.
+        rate: of AdamW at its highest; falls along half a cosine to nothing.
+        warm_up: steps until the highest rate.
+        shares: chance of each group of clips.
+        language_power: within a group, a language of n clips is drawn with n to this power.
+        save_every: steps between states that a killed run goes on from.
+    """
+
+    steps: int
+    batch_s: float = 160.0
+    rate: float = 2e-3
+    warm_up: int = 300
+    shares: tuple[float, ...] = (1.0,)
+    language_power: float = 0.5
+    save_every: int = 200
+
+
+class Draws:
+    """Batches: the same for the same seed and step, whatever was drawn before."""
+
+    def __init__(self, clips: Clips, schedule: Schedule, seed: int) -> None:
+        self._clips, self._schedule, self._seed = clips, schedule, seed
+        chances = _chances(clips, schedule)
+        self._chances = np.cumsum(chances)
+        self._mean = float((chances / chances.sum() * np.diff(clips.offsets)).sum())
+
+    def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Spectra [B, F, M] and their frames [B], letters [B, L] and their numbers [B]."""
+        rng = np.random.default_rng([self._seed, step])
+        clips = self._clips
+        sizes = np.diff(clips.offsets)
+        wanted = int(self._schedule.batch_s * 100)
+        pool = self._draw(rng, max(8, int(_POOL * wanted / self._mean)))
+        pool = pool[np.argsort(sizes[pool], kind="stable")]
+        first = int(rng.integers(0, len(pool)))
+        total = 0
+        chosen: list[int] = []
+        for clip in np.roll(pool, -first).tolist():
+            if total + sizes[clip] > wanted and chosen:
+                break
+            chosen.append(clip)
+            total += int(sizes[clip])
+        others = self._draw(rng, len(chosen))
+        spectra = [
+            augmented(clips.spectrum(clip), clips.spectrum(other), rng)
+            for clip, other in zip(chosen, others.tolist(), strict=True)
+        ]
+        return _padded(spectra, [clips.targets[clip] for clip in chosen])
+
+    def _draw(self, rng: np.random.Generator, count: int) -> NDArray[np.int64]:
+        drawn = rng.random(count) * self._chances[-1]
+        places: NDArray[np.int64] = np.searchsorted(self._chances, drawn).astype(np.int64)
+        return places
+
+
+def _chances(clips: Clips, schedule: Schedule) -> NDArray[np.float64]:
+    """How often each clip is drawn."""
+    found = np.zeros(len(clips.langs))
+    langs = np.array(clips.langs)
+    for group, share in enumerate(schedule.shares):
+        inside = clips.groups == group
+        names, counts = np.unique(langs[inside], return_counts=True)
+        weight = counts**schedule.language_power
+        for name, count, part in zip(names, counts, weight / weight.sum(), strict=True):
+            found[inside & (langs == name)] = share * part / count
+    return found
+
+
+def _padded(
+    spectra: list[NDArray[np.float32]], targets: list[NDArray[np.int64]]
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    frames = [len(one) for one in spectra]
+    held = np.zeros((len(spectra), max(frames), BANDS), np.float32)
+    letters = np.zeros((len(targets), max(map(len, targets))), np.int64)
+    for row, (spectrum, target) in enumerate(zip(spectra, targets, strict=True)):
+        held[row, : len(spectrum)] = spectrum
+        letters[row, : len(target)] = target
+    counts = torch.tensor([len(target) for target in targets])
+    return torch.from_numpy(held), torch.tensor(frames), torch.from_numpy(letters), counts
+
+
+def ctc_loss(
+    model: ConvCtcModel,
+    batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor],
+    bfloat16: bool,
+) -> torch.Tensor:
+    """Loss for each letter, of the last block and of the middle one."""
+    spectra, frames, letters, counts = batch
+    taps = (model.config.blocks // 2 - 1,)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
+        found = model(spectra, frames, taps)
+    outputs = output_frames(frames)
+    losses = [
+        functional.ctc_loss(
+            logits.float().log_softmax(2).transpose(0, 1),
+            letters,
+            outputs,
+            counts,
+            blank=BLANK,
+            reduction="none",
+            zero_infinity=True,
+        ).sum()
+        / counts.sum()
+        for logits in found
+    ]
+    return losses[-1] + _TAP_WEIGHT * losses[0]
+
+
+def train_ctc(
+    clips: Clips,
+    config: ConvCtcConfig,
+    schedule: Schedule,
+    folder: Path,
+    *,
+    seed: int,
+    watch: Callable[[ConvCtcModel, int], None] | None = None,
+) -> ConvCtcModel:
+    """Train, or go on with a training that was stopped.
+
+    Args:
+        clips: what to learn from.
+        config: sizes.
+        schedule: pace.
+        folder: for the states of the training.
+        seed: of weights and draws.
+        watch: called whenever a state is saved.
+    """
+    torch.manual_seed(seed)
+    model = ConvCtcModel(config)
+    draws = Draws(clips, schedule, seed)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=0.01)
+    step = _resume(folder, model, optimiser)
+    smooth, began, first = 0.0, time.monotonic(), step
+    while step < schedule.steps:
+        model.train()
+        pace = min(1.0, (step + 1) / schedule.warm_up)
+        pace *= 0.5 * (1 + np.cos(np.pi * step / schedule.steps))
+        optimiser.param_groups[0]["lr"] = schedule.rate * pace
+        loss = ctc_loss(model, draws.batch(step), True)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        step += 1
+        smooth += (loss.item() - smooth) / min(step - first, 50)
+        if step % 50 == 0:
+            pace_s = (time.monotonic() - began) / (step - first)
+            _LOG.info("step %d, loss %.3f, %.2f s a step", step, smooth, pace_s)
+        if step % schedule.save_every == 0 or step == schedule.steps:
+            _save(folder, model, optimiser, step)
+            if watch is not None:
+                model.eval()
+                watch(model, step)
+    model.eval()
+    return model
+
+
+def _save(folder: Path, model: ConvCtcModel, optimiser: torch.optim.Optimizer, step: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    for number, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{number}.{name}": value for name, value in state.items()}
+    beside = folder / "state.safetensors.new"
+    save_file(tensors, beside, metadata={"step": str(step)})
+    beside.rename(folder / "state.safetensors")
+
+
+def _resume(folder: Path, model: ConvCtcModel, optimiser: torch.optim.Optimizer) -> int:
+    """Load the last state, if there is one; the number of steps done."""
+    path = folder / "state.safetensors"
+    if not path.is_file():
+        return 0
+    tensors = load_file(path)
+    weights = {n.removeprefix("model."): v for n, v in tensors.items() if n.startswith("model.")}
+    model.load_state_dict(weights)
+    moments: dict[int, dict[str, torch.Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("optimiser."):
+            _, number, part = name.split(".")
+            moments.setdefault(int(number), {})[part] = value
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+    return int(next(iter(moments.values()))["step"].item())

@@ -1,0 +1,142 @@
+"""The trainer of the small recogniser."""
+
+import csv
+import hashlib
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from encoders.audio_tokens.conv_ctc_network import ConvCtcConfig
+from encoders.audio_tokens.logmel import BANDS, LOG_FLOOR
+from encoders.train.ctc.augment import augmented
+from encoders.train.ctc.corpus import build_clips
+from encoders.train.ctc.letters import codes, letters
+from encoders.train.ctc.loop import Draws, Schedule, ctc_loss, train_ctc
+
+HEADER = ["audio", "lang", "transcript", "translation", "reading", "start_s", "end_s", "speaker"]
+CONFIG = ConvCtcConfig(width=24, blocks=2, kernel=5, expand=2)
+
+
+@pytest.mark.parametrize(
+    ("text", "spelled"),
+    [
+        ("L’uomo è già QUI, 3 volte.", "l uomo e gia qui volte"),
+        ("Größe", "grosse"),
+        ("我们完成了", "wo men wan cheng le"),
+        ("Это день", "eto den"),
+        ("ஒரு சிறிய", "oru ciriy"),
+        ("カーソル", "kasoru"),
+        ("123 !?", ""),
+    ],
+)
+def test_letters(text, spelled):
+    assert letters(text) == spelled
+    assert len(codes(text)) == len(spelled)
+
+
+@given(st.text(max_size=40))
+def test_letters_are_letters_and_single_spaces(text):
+    found = letters(text)
+    assert set(found) <= set(" abcdefghijklmnopqrstuvwxyz")
+    assert found == " ".join(found.split())
+
+
+@given(st.integers(9, 400), st.integers(0, 1000))
+@settings(max_examples=60, deadline=None)
+def test_augmented_spectra_stay_spectra(frames, seed):
+    rng = np.random.default_rng(seed)
+    spectrum = rng.normal(-6, 2, (frames, BANDS)).astype(np.float32)
+    kept = spectrum.copy()
+    other = rng.normal(-6, 2, (50, BANDS)).astype(np.float32)
+    found = augmented(spectrum, other, np.random.default_rng(seed))
+    assert np.array_equal(spectrum, kept)
+    assert found.dtype == np.float32
+    assert np.isfinite(found).all()
+    assert found.min() >= LOG_FLOOR - 1e-4
+    assert max(8, int(0.75 * frames)) - 1 <= len(found) <= 1.35 * frames + 1
+    assert np.array_equal(found, augmented(spectrum, other, np.random.default_rng(seed)))
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """Tones that stand for letters, in a recording with spans and in single files."""
+    root = tmp_path_factory.mktemp("clips")
+    rng = np.random.default_rng(0)
+    rows, pieces, at = [HEADER], [], 0
+    for number in range(24):
+        text = "".join(rng.choice(list("abc"), 5))
+        tones = [
+            np.sin(np.arange(1600) * 2 * np.pi * (300 + 500 * "abc".index(c)) / 16000) for c in text
+        ]
+        sound = np.concatenate(tones).astype(np.float32) * 0.3
+        if number % 2:
+            soundfile.write(root / f"{number}.wav", sound, 16000)
+            rows.append([f"{number}.wav", "deu", text, "", "", "", "", "x"])
+        else:
+            start, end = at / 16000, (at + len(sound)) / 16000
+            rows.append(["long.flac", "eng", text, "", "", f"{start}", f"{end}", "y"])
+            pieces.append(sound)
+            at += len(sound)
+    rows.append(
+        ["1.wav", "deu", "much more than anybody says in half a second", "", "", "", "", ""]
+    )
+    soundfile.write(root / "long.flac", np.concatenate(pieces), 16000)
+    with (root / "seed.tsv").open("w") as file:
+        csv.writer(file, delimiter="\t", lineterminator="\n").writerows(rows)
+    return build_clips([root / "seed.tsv"], root / "cache" / "spectra")
+
+
+def test_clips_are_read_once_and_the_unspeakable_is_left_out(clips):
+    assert len(clips.targets) == 24
+    assert (np.diff(clips.offsets) == 50).all()
+    assert sorted(set(clips.langs)) == ["deu", "eng"]
+
+
+def test_a_batch_is_a_function_of_seed_and_step(clips):
+    schedule = Schedule(steps=10, batch_s=3.0)
+    first, second = Draws(clips, schedule, 1), Draws(clips, schedule, 1)
+    second.batch(0)
+    for mine, other in zip(first.batch(5), second.batch(5), strict=True):
+        assert torch.equal(mine, other)
+    assert not torch.equal(first.batch(5)[0], first.batch(6)[0])
+
+
+def digest(model):
+    found = hashlib.sha256()
+    for value in model.state_dict().values():
+        found.update(value.numpy().tobytes())
+    return found.hexdigest()
+
+
+def test_a_stopped_training_goes_on_to_the_same_weights(clips, tmp_path):
+    schedule = Schedule(steps=6, batch_s=3.0, warm_up=2, save_every=2)
+
+    class StopError(Exception):
+        pass
+
+    def stop(model, step):
+        if step == 4:
+            raise StopError
+
+    whole = train_ctc(clips, CONFIG, schedule, tmp_path / "whole", seed=0)
+    with pytest.raises(StopError):
+        train_ctc(clips, CONFIG, schedule, tmp_path / "stopped", seed=0, watch=stop)
+    resumed = train_ctc(clips, CONFIG, schedule, tmp_path / "stopped", seed=0)
+    assert digest(whole) == digest(resumed)
+    assert digest(whole) != digest(train_ctc(clips, CONFIG, schedule, tmp_path / "o", seed=1))
+
+
+def test_it_learns(clips, tmp_path):
+    schedule = Schedule(steps=60, batch_s=6.0, rate=5e-3, warm_up=10, save_every=60)
+    draws = Draws(clips, schedule, 99)
+    batch = draws.batch(0)
+    short = Schedule(steps=1, batch_s=6.0, rate=0.0, save_every=1)
+    untrained = train_ctc(clips, CONFIG, short, tmp_path / "a", seed=0)
+    trained = train_ctc(clips, CONFIG, schedule, tmp_path / "b", seed=0)
+    with torch.no_grad():
+        before, after = (ctc_loss(model, batch, False) for model in (untrained, trained))
+    assert float(after) < 0.6 * float(before)
