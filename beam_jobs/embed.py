@@ -1,29 +1,37 @@
-"""Stage embed: each part of a corpus' segments becomes a part of its embeddings."""
+"""Stage embed: each part of a corpus' segments becomes a part of its embeddings.
+
+Speech goes in as its transcript or, to an encoder that hears, as the frames of its regions.
+"""
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import ClassVar
 
 import pyarrow as pa
 
+from beam_jobs.once import one_copy
+from beam_jobs.recordings import CorpusFrames
 from beam_jobs.stage import Stage, Unit, reason_counters
 from encoders import EncoderCard, embed_batch, load_encoder
 from mining.contract.encoder import Encoder
 from mining.contract.errors import DatasetError
 from mining.contract.model_ref import ModelRef
-from mining.contract.schemas import REJECT, SEGMENT, embedding_schema
+from mining.contract.schemas import (
+    FRAMES_COLUMN,
+    REJECT,
+    SEGMENT,
+    embedding_schema,
+)
 from mining.io.dataset import Manifest, Receipt, has_manifest
 from mining.io.parquet import read_part, write_part
 
 # Rows handed to an encoder at once. Fixed, so that an encoder's own batches are always the same.
 _ROWS = 4096
-_loading = threading.Lock()
 
 
-@lru_cache(maxsize=2)
+@one_copy(kept=2)
 def _load(ref: ModelRef, device: str, threads: int | None) -> Encoder:
     return load_encoder(ref, device=device, threads=threads)
 
@@ -35,17 +43,22 @@ class Embed(Stage):
     Attributes:
         segments: manifest of its segments.
         card: of its encoder.
+        frames: what its encoder hears of it; None where it is embedded by its texts.
     """
 
     segments: Manifest
     card: EncoderCard
+    frames: CorpusFrames | None = None
     name: ClassVar[str] = "embed"
     phases: ClassVar[tuple[str, ...]] = ("embed",)
 
     @cached_property
     def hash(self) -> str:
-        """Decided by the segments' bytes and the encoder."""
-        return self.hash_of({"segments": self.segments.content, "model": self.card.fingerprint})
+        """Decided by the segments' bytes, those of their frames, and the encoder."""
+        decides = {"segments": self.segments.content, "model": self.card.fingerprint}
+        if self.frames is not None:
+            decides["audio_frames"] = self.frames.manifest.content
+        return self.hash_of(decides)
 
     @property
     def folder(self) -> str:
@@ -66,10 +79,8 @@ class Embed(Stage):
     def process(self, phase: str, unit: Unit) -> Receipt:
         """Embed one part."""
         execution, storage = self.run.config.execution, self.run.storage
-        with _loading:  # one copy of the weights in a process, however many threads it has
-            encoder = _load(
-                self.run.config.model_of(self.subject), execution.device, execution.threads
-            )
+        ref = self.run.config.model_of(self.subject)
+        encoder = _load(ref, execution.device, execution.threads)
         if encoder.fingerprint != self.card.fingerprint:
             raise DatasetError(
                 f"embed {self.subject}: the model must be the one that the run was planned with, but "
@@ -78,8 +89,11 @@ class Embed(Stage):
         source = self.run.dataset("segments", self.subject, self.segments.hash)
         segments = read_part(f"{source}/{unit.args['part']}", SEGMENT, storage)
         schema = embedding_schema(self.card.dim, self.card.space, self.card.fingerprint)
+        frames = self.frames.of_part(self.run, unit.args["part"]) if self.frames else None
         tables, rejects = [schema.empty_table()], [REJECT.empty_table()]
         for batch in segments.combine_chunks().to_batches(max_chunksize=_ROWS):
+            if frames is not None:
+                batch = batch.append_column(FRAMES_COLUMN, frames.of_segments(batch))
             kept, rejected = embed_batch(encoder, batch, schema)
             tables.append(kept)
             rejects.append(rejected)

@@ -8,19 +8,22 @@ from functools import cached_property
 
 from beam_jobs.embed import Embed
 from beam_jobs.knn import Knn
-from beam_jobs.listing import UNDETERMINED, audio_base, is_told
+from beam_jobs.listing import UNDETERMINED, audio_base
+from beam_jobs.models import encoder_cards, recogniser_cards
 from beam_jobs.pairs import Pairs
 from beam_jobs.prepare import Prepare
 from beam_jobs.prepare_speech import PrepareSpeech
 from beam_jobs.progress import Progress
+from beam_jobs.recordings import CorpusFrames
 from beam_jobs.stage import Run
 from beam_jobs.tasks import language_pairs, overlaps
 from beam_jobs.thresholds import calibration, resolve_thresholds, score_settings
+from beam_jobs.tokenize import Tokenize
 from beam_jobs.transcribe import Transcribe
-from encoders import EncoderCard, describe_encoder, require_device, require_same_space
-from encoders.recognise import RecogniserCard, describe_recogniser
+from encoders import EncoderCard, require_device
+from encoders.audio_tokens.card import AudioTokenizerCard
+from encoders.recognise import RecogniserCard
 from mining.config import Config
-from mining.config.model import Corpus
 from mining.contract.errors import ConfigError, DatasetError, InputError
 from mining.contract.model_ref import RecogniserRef
 from mining.contract.schemas import SPEECH
@@ -59,7 +62,7 @@ class Plan:
                 f"execution.backend: must be one of {', '.join(BACKENDS)}, but is "
                 f"{config.execution.backend!r}"
             )
-        _ = self.recognisers
+        _ = self.tokenizers
         settings = score_settings(config.mining)
         for task in config.tasks.values():
             calibration(config.mining, settings, config.model_of(task.sources[0]), self.run.storage)
@@ -76,23 +79,7 @@ class Plan:
             ConfigError: if two sides of a task are embedded in different spaces, or an encoder cannot
                 embed what a corpus holds.
         """
-        config = self.run.config
-        refs = {name: config.model_of(name) for name in self.corpora}
-        known = {ref: describe_encoder(ref) for ref in dict.fromkeys(refs.values())}
-        cards = {name: known[ref] for name, ref in refs.items()}
-        for name, card in cards.items():
-            _require_embeddable(name, config.corpora[name], card)
-        for name, task in config.tasks.items():
-            first, *others = (*task.sources, *task.targets)
-            for other in others:
-                require_same_space(cards[first], cards[other], f"tasks.{name}")
-            for side in (task.sources, task.targets):
-                if len({config.corpora[corpus].modality for corpus in side}) > 1:
-                    raise ConfigError(
-                        f"tasks.{name}: one side must be all text or all speech, but {list(side)} are "
-                        "both; make two tasks of it"
-                    )
-        return cards
+        return encoder_cards(self.run.config, self.corpora)
 
     @cached_property
     def recognisers(self) -> dict[str, tuple[RecogniserRef, RecogniserCard]]:
@@ -102,45 +89,17 @@ class Plan:
             ConfigError: if there is none for a speech corpus whose encoder takes text only, or it
                 cannot tell languages where it must.
         """
-        config, found = self.run.config, {}
-        known: dict[RecogniserRef, RecogniserCard] = {}
-        for name in self.corpora:
-            corpus = config.corpora[name]
-            if corpus.modality != SPEECH:
-                continue
-            if SPEECH in self.cards[name].modalities and corpus.recogniser is None:
-                if is_told(corpus):
-                    raise ConfigError(
-                        f"corpora.{name}.lang: must be given, since {self.cards[name].name} takes "
-                        "speech itself and no recogniser tells its language; name one of the two"
-                    )
-                continue
-            ref = config.recogniser_of(name)
-            if ref is None:
-                raise ConfigError(
-                    f"corpora.{name}: needs a recogniser, since {self.cards[name].name} takes text "
-                    "only; set recogniser.path to a Whisper or CTC model"
-                )
-            if ref not in known:
-                known[ref] = describe_recogniser(ref, device=config.execution.device)
-            if ref.language is not None and known[ref].known(ref.language) is None:
-                raise ConfigError(
-                    f"recogniser.language: must be one that {known[ref].name} knows, but is "
-                    f"{ref.language!r}"
-                )
-            if is_told(corpus):
-                if not known[ref].tells_language:
-                    raise ConfigError(
-                        f"corpora.{name}.lang: must be given, since {known[ref].name} cannot tell "
-                        "languages; give a code, or take a Whisper model"
-                    )
-                if ref.language is not None:
-                    raise ConfigError(
-                        f"corpora.{name}: lang must not be recognised where recogniser.language says "
-                        "what to take it for; leave one of them out"
-                    )
-            found[name] = (ref, known[ref])
-        return found
+        return recogniser_cards(self.run.config, self.cards)
+
+    @cached_property
+    def tokenizers(self) -> dict[str, AudioTokenizerCard]:
+        """The audio tokenizer of each speech corpus that its encoder hears by itself."""
+        found = {
+            name: self.cards[name].audio_tokenizer
+            for name in self.corpora
+            if self.run.config.corpora[name].modality == SPEECH and name not in self.recognisers
+        }
+        return {name: card for name, card in found.items() if card is not None}
 
     @cached_property
     def _prepares(self) -> dict[str, Prepare | PrepareSpeech]:
@@ -169,17 +128,50 @@ class Plan:
                 f"corpora.{name}: {card.name} does not know {', '.join(foreign)}: those recordings "
                 "are rejected; recogniser.language names a kindred language to take them for"
             )
-        regions = self.run.dataset("regions", name, self._prepares[name].hash)
         return Transcribe(
             run=self.run,
             subject=name,
             segments=prepared,
-            regions=read_manifest(regions, self.run.storage),
+            regions=self._regions(name),
             card=card,
             ref=ref,
             base=audio_base(self.run.config.corpora[name]),
             guard=digest_of_sets(self.run.config.contamination.sets, self.run.storage),
         )
+
+    def _regions(self, name: str) -> Manifest:
+        """Manifest of a prepared speech corpus' regions."""
+        folder = self.run.dataset("regions", name, self._prepares[name].hash)
+        return read_manifest(folder, self.run.storage)
+
+    def tokenize(self) -> list[Tokenize]:
+        """One stage for each speech corpus whose encoder hears."""
+        return [self._tokenize(name) for name in self.tokenizers]
+
+    def _tokenize(self, name: str) -> Tokenize:
+        self.prepared(name)
+        return Tokenize(
+            run=self.run,
+            subject=name,
+            regions=self._regions(name),
+            card=self.tokenizers[name],
+            ref=self.run.config.model_of(name),
+            base=audio_base(self.run.config.corpora[name]),
+        )
+
+    def frames(self, corpus: str) -> CorpusFrames | None:
+        """What the encoder of a corpus hears of it; None where it is embedded by its texts.
+
+        Raises:
+            DatasetError: if it is not prepared, or not tokenised.
+        """
+        if corpus not in self.tokenizers:
+            return None
+        stage = self._tokenize(corpus)
+        if not stage.is_done():
+            raise DatasetError(f"audio frames of {corpus}: must be made first; run mining tokenize")
+        manifest = read_manifest(stage.folder, self.run.storage)
+        return CorpusFrames(manifest=manifest, regions=stage.regions)
 
     def segments(self, corpus: str) -> Manifest:
         """Manifest of a corpus' segments, as they are embedded.
@@ -244,7 +236,15 @@ class Plan:
                     f"corpora.{name}: {card.name} was not made for {', '.join(foreign)} (but for "
                     f"{', '.join(card.languages)}): its vectors there mean little"
                 )
-            stages.append(Embed(run=self.run, subject=name, segments=segments, card=card))
+            stages.append(
+                Embed(
+                    run=self.run,
+                    subject=name,
+                    segments=segments,
+                    card=card,
+                    frames=self.frames(name),
+                )
+            )
         return stages
 
     def embeddings(self) -> dict[str, Dataset]:
@@ -334,25 +334,6 @@ class Plan:
                 )
             )
         return stages
-
-
-def _require_embeddable(name: str, corpus: Corpus, card: EncoderCard) -> None:
-    """Vectors that are looked up need one id a segment.
-
-    Raises:
-        ConfigError: if a corpus' segments have none of their own.
-    """
-    if not card.by_id:
-        return
-    is_whole = corpus.segment == "none"
-    if corpus.modality == SPEECH:
-        is_whole = corpus.speech.segment == "recording" and corpus.speech.channel != "each"
-    if corpus.columns.id is None or not is_whole:
-        wanted = "speech.segment: recording" if corpus.modality == SPEECH else "segment: none"
-        raise ConfigError(
-            f"corpora.{name}: must name columns.id and have {wanted}, since the vectors of "
-            f"{card.name} are looked up by id, one a row"
-        )
 
 
 def _reasons(manifest: Manifest) -> str:

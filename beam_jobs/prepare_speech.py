@@ -9,11 +9,10 @@ in one part.
 from __future__ import annotations
 
 import importlib.util
-import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -21,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from beam_jobs.listing import Listing, absolute, audio_base, list_recordings
+from beam_jobs.once import one_copy
 from beam_jobs.spills import SPILL_BYTES, Notes, Spills, gathered
 from beam_jobs.stage import Run, Stage, Unit, reason_counters
 from mining.config import stage_hash
@@ -34,26 +34,20 @@ from mining.io.dataset import Receipt, has_manifest, remove_tree
 from mining.io.local import file_digest, local_file
 from mining.io.parquet import Part, write_part
 from mining.io.spill import read_spill, write_spill
+from mining.speech.channels import seconds_of
 from mining.speech.detect import SileroDetector
 from mining.speech.duplicates import distinct_regions, other_languages
 from mining.speech.hear import Heard, Recording, hear, nothing_heard
-from mining.speech.transcript import seconds_of
 
 # A unit is some recordings in the order of the listing: whole work for a worker, little to lose.
 _UNIT_RECORDINGS = 256
 _UNIT_BYTES = 64 << 20
 _SPILLED = ("segments", "regions")
-_loading = threading.Lock()
 
 
-@lru_cache(maxsize=1)
-def _load_detector() -> SpeechDetector:
-    return SileroDetector()
-
-
+@one_copy(kept=1)
 def _detector() -> SpeechDetector:
-    with _loading:  # one copy in a process, however many threads it has
-        return _load_detector()
+    return SileroDetector()
 
 
 @dataclass(frozen=True, kw_only=True)

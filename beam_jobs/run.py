@@ -14,7 +14,7 @@ from beam_jobs.speed import is_fresh, speed
 from beam_jobs.stage import Stage
 from beam_jobs.thresholds import effective
 
-STAGES = ("prepare", "transcribe", "embed", "knn", "pairs")
+STAGES = ("prepare", "transcribe", "tokenize", "embed", "knn", "pairs")
 
 
 def run(plan: Plan, stages: Sequence[str], beam_args: Sequence[str], progress: Progress) -> bool:
@@ -35,6 +35,7 @@ def run(plan: Plan, stages: Sequence[str], beam_args: Sequence[str], progress: P
     planned = {
         "prepare": plan.prepare,
         "transcribe": plan.transcribe,
+        "tokenize": plan.tokenize,
         "embed": plan.embed,
         "knn": plan.knn,
         "pairs": plan.pairs,

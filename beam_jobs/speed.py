@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from beam_jobs.stage import Stage
 from mining.io.dataset import count_receipts, read_manifest
 
-# Milliseconds of audio that a stage counts: decoded and searched for speech; recognised.
-_COUNTERS = {"prepare": "audio_ms", "transcribe": "clips_ms"}
+# Milliseconds of audio that a stage counts: decoded and searched for speech; recognised; tokenised.
+_COUNTERS = {"prepare": "audio_ms", "transcribe": "clips_ms", "tokenize": "clips_ms"}
 
 
 def is_fresh(stages: Sequence[Stage]) -> bool:
@@ -25,7 +25,7 @@ def speed(stages: Sequence[Stage], seconds: float) -> str:
     counter = _COUNTERS.get(stages[0].name)
     if counter is None:
         return ""
-    manifests = (read_manifest(s.rejects_folder(), s.run.storage) for s in stages)
+    manifests = (read_manifest(stage.folder, stage.run.storage) for stage in stages)
     audio_ms = sum(manifest.counters.get(counter, 0) for manifest in manifests)
     if not audio_ms:
         return ""

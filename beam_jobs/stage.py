@@ -89,6 +89,11 @@ class Stage(ABC):
     def hash(self) -> str:
         """Of everything that decides the result."""
 
+    @property
+    @abstractmethod
+    def folder(self) -> str:
+        """Folder of the dataset that this stage is there for."""
+
     @abstractmethod
     def is_done(self) -> bool:
         """Whether the manifests are in place."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from beam_jobs.evaluation import judge
 from beam_jobs.plan import Plan
 from mining.evaluate.judge import Figure, Judged
-from mining.io.dataset import read_manifest
+from mining.io.dataset import Manifest, read_manifest
 
 _METRICS = ("precision", "recall", "f1")
 
@@ -23,6 +23,9 @@ def _lines(plan: Plan) -> Iterator[str]:
         yield f"{corpus}: {_read(plan.prepared(corpus).counters)}"
         if corpus in plan.recognisers:
             yield f"{corpus}: {_heard(plan.segments(corpus).counters)}"
+        frames = plan.frames(corpus)
+        if frames is not None:
+            yield f"{corpus}: {_tokenized(frames.manifest)}"
     gold = config.evaluate is not None
     width = max(len("task"), *map(len, config.tasks))
     yield f"{'task':<{width}} {'languages':<16} {'pairs':>8} {'threshold':>10}" + (
@@ -71,6 +74,15 @@ def _heard(counters: Mapping[str, int]) -> str:
         f"{counters['kept']} of {counters['segments_in']} segments have a transcript, "
         f"{counters['repetition_cut']} of them cut for repetition, rejected: "
         + (_rejected(counters) or "none")
+    )
+
+
+def _tokenized(manifest: Manifest) -> str:
+    """``402 stretches of speech have 36900 frames of 1024 units, 50 a second``."""
+    counters, facts = manifest.counters, manifest.attributes
+    return (
+        f"{counters['regions']} stretches of speech have {counters['frames']} frames of "
+        f"{facts['units']} units, {facts['rate_hz']:g} a second, by {facts['audio_tokenizer']}"
     )
 
 

@@ -6,50 +6,44 @@ segment of a part the text of its regions.
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_jobs.listing import UNDETERMINED, audio_uri
+from beam_jobs.listing import UNDETERMINED
+from beam_jobs.once import one_copy
+from beam_jobs.recordings import (
+    regions_of_part,
+    regions_of_unit,
+    samples_of,
+    units_of_part,
+    units_of_speech,
+)
 from beam_jobs.stage import Stage, Unit, reason_counters
 from encoders.recognise import RecogniserCard, load_recogniser
-from mining.contract.errors import AudioError, DatasetError
+from mining.contract.errors import DatasetError
 from mining.contract.languages import canonical_language
 from mining.contract.model_ref import RecogniserRef
-from mining.contract.schemas import REGION, REJECT, SEGMENT, TRANSCRIPT
+from mining.contract.schemas import REJECT, SEGMENT, TRANSCRIPT
 from mining.contract.speech import Recogniser, Samples, Transcript
 from mining.filter import Guard, load_guard
 from mining.io.dataset import Manifest, Receipt, has_manifest
-from mining.io.local import file_digest, local_file
 from mining.io.parquet import read_part, write_part
-from mining.speech.audio import open_audio
-from mining.speech.stream import at_16k, at_speech_rate, mono, spans
-from mining.speech.transcript import (
-    Channel,
-    Clip,
-    around,
-    channels_of,
-    clips_of,
-    transcript_rows,
-    with_transcripts,
-)
+from mining.speech.channels import Channel, Clip, channels_of, clips_of
+from mining.speech.transcript import around, transcript_rows, with_transcripts
 from mining.text import normalise
 
-# Speech of one unit, about: what is lost when a worker is killed.
-_UNIT_SPEECH_S = 900.0
 # Clips of a recording by which its language is told, spread over it.
 _LANGUAGE_CLIPS = 6
-_loading = threading.Lock()
 
 
-@lru_cache(maxsize=2)
+@one_copy(kept=2)
 def _load(ref: RecogniserRef, device: str, threads: int | None) -> Recogniser:
     return load_recogniser(ref, device=device, threads=threads)
 
@@ -109,11 +103,6 @@ class Transcribe(Stage):
     def _guard(self) -> Guard:
         return load_guard(self.run.config.contamination.sets, self.run.storage)
 
-    def _shares(self, part: str) -> int:
-        speech: Mapping[str, float] = self.regions.attributes["speech_s"]
-        seconds = speech.get(part.removesuffix(".parquet"), 0.0)
-        return max(1, round(seconds / _UNIT_SPEECH_S))
-
     def units(self, phase: str) -> tuple[Unit, ...]:
         """Some recordings of a part of the regions; then parts."""
         if phase == "join":
@@ -121,31 +110,18 @@ class Transcribe(Stage):
                 Unit(key=part.path.removesuffix(".parquet"), args={"part": part.path})
                 for part in self.segments.parts
             )
-        return tuple(
-            Unit(
-                key=f"{part.path.removesuffix('.parquet')}.{share:05d}",
-                args={"part": part.path, "share": share, "shares": shares},
-            )
-            for part in self.regions.parts
-            for shares in [self._shares(part.path)]
-            for share in range(shares)
-        )
+        return units_of_speech(self.regions)
 
     def process(self, phase: str, unit: Unit) -> Receipt:
         """Recognise some recordings, or join the texts of a part."""
         return self._recognise(unit) if phase == "recognise" else self._join(unit)
-
-    def _regions(self, part: str) -> pa.Table:
-        folder = self.run.dataset("regions", self.subject, self.regions.hash)
-        return read_part(f"{folder}/{part}", REGION, self.run.storage)
 
     # Phase recognise
 
     @property
     def _recogniser(self) -> Recogniser:
         execution = self.run.config.execution
-        with _loading:  # one copy of the weights in a process, however many threads it has
-            found = _load(self.ref, execution.device, execution.threads)
+        found = _load(self.ref, execution.device, execution.threads)
         if found.fingerprint != self.card.fingerprint:
             raise DatasetError(
                 f"transcribe {self.subject}: the recogniser must be the one that the run was planned "
@@ -154,11 +130,7 @@ class Transcribe(Stage):
         return found
 
     def _recognise(self, unit: Unit) -> Receipt:
-        regions = self._regions(unit.args["part"])
-        share, shares = unit.args["share"], unit.args["shares"]
-        # other digits than those that decide the part, which are the same in all its rows
-        ids = (int(i[16:31], 16) % shares for i in regions["recording_id"].to_pylist())
-        mine = regions.filter(pa.array([number == share for number in ids], pa.bool_()))
+        mine = regions_of_unit(self.run, self.regions, unit)
         counters: Counter[str] = Counter()
         tables = [TRANSCRIPT.empty_table()]
         channels = self._known(channels_of(mine))
@@ -245,21 +217,7 @@ class Transcribe(Stage):
         )
 
     def _samples(self, channel: Channel, clips: Sequence[Clip]) -> Iterator[Samples]:
-        """The clips' samples, in one pass through the recording."""
-        uri = audio_uri(self.base, channel.source_uri)
-        bounds = np.array([[clip.start, clip.end] for clip in clips], dtype=np.int64)
-        try:
-            with local_file(uri, self.run.storage) as path:
-                if file_digest(path) != channel.recording_id:
-                    raise DatasetError(
-                        f"{uri}: must be the file that was prepared, but has changed; run again"
-                    )
-                with open_audio(path) as stream:
-                    blocks = mono(stream.blocks(), channel.channel)
-                    wide = at_16k(bounds, channel.rate_hz)
-                    yield from spans(at_speech_rate(blocks, channel.rate_hz), wide)
-        except AudioError as error:  # it could be read when it was prepared
-            raise DatasetError(f"{uri}: cannot be read any more: {error}") from None
+        return samples_of(channel, clips, self.base, self.run.storage)
 
     # Phase join
 
@@ -267,10 +225,9 @@ class Transcribe(Stage):
         part, storage = unit.args["part"], self.run.storage
         folder = self.run.dataset("segments", self.subject, self.segments.hash)
         segments = read_part(f"{folder}/{part}", SEGMENT, storage)
-        stem = part.removesuffix(".parquet")
         transcripts = [
-            read_part(f"{self.transcripts_folder}/{stem}.{i:05d}.parquet", TRANSCRIPT, storage)
-            for i in range(self._shares(part))
+            read_part(f"{self.transcripts_folder}/{key}.parquet", TRANSCRIPT, storage)
+            for key in units_of_part(self.regions, part)
         ]
         unknown = [
             lang != UNDETERMINED and self._spoken(lang) is None
@@ -281,7 +238,7 @@ class Transcribe(Stage):
         rejects = [_rejects(foreign, "unknown_language", f"{self.card.name} does not know it")]
         heard = with_transcripts(
             segments.filter(pc.invert(mask)),
-            self._regions(part),
+            regions_of_part(self.run, self.regions, part),
             pa.concat_tables([TRANSCRIPT.empty_table(), *transcripts]),
             normalise,
         )

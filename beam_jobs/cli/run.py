@@ -10,6 +10,7 @@ from beam_jobs.progress import Progress
 _HELP = {
     "prepare": "Read texts and recordings, cut them into segments, refuse, collapse duplicates.",
     "transcribe": "Recognise the speech of prepared segments.",
+    "tokenize": "Turn the speech of prepared segments into the units of an encoder that hears.",
     "embed": "Embed prepared segments.",
     "knn": "Find nearest neighbours in both directions.",
     "pairs": "Score neighbours, select pairs, write Parquet.",

@@ -320,7 +320,8 @@ class Config:
         schema: version of this format.
         output: folder or object-store prefix for everything that is written.
         model: the encoder of every corpus that names none.
-        recogniser: of every speech corpus that names none and whose encoder takes text only.
+        recogniser: of every speech corpus that names none. Where there is one, speech is put into words
+            and embedded as text, also by an encoder that could hear it.
         partitions: parts of each dataset. A text's part is its id modulo this number.
     """
 

@@ -1,111 +1,28 @@
-"""From the regions of a recording to clips for a recogniser, and from its words to segments.
+"""From the words of clips to the texts of regions, and from those to the texts of segments.
 
 Each region is recognised once; the text of a segment is that of its regions, joined.
 
-R regions of one channel of a recording, N segments.
+N segments.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from mining.contract.schemas import SEGMENT, TRANSCRIPT
 from mining.contract.speech import Transcript
 from mining.io.collapse import table_of
-from mining.speech.packing import pack_clips, words_to_regions
+from mining.speech.channels import Channel, Clip, channels_of, runs_of
+from mining.speech.packing import words_to_regions
 
 _COLUMNS = (
     "recording_id", "channel", "region", "lang", "text", "logprob", "tokens", "lang_probability",
     "no_speech_probability", "repetition_cut",
 )  # fmt: skip
 _TEXT_COLUMNS = ("text", "mean_logprob", "no_speech_probability", "repetition_cut")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Clip:
-    """A stretch of a recording that is recognised at once.
-
-    Attributes:
-        start: first sample, at the recording's rate.
-        end: behind the last.
-        first: first region.
-        last: last region; the same region in several clips if it is too long for one.
-    """
-
-    start: int
-    end: int
-    first: int
-    last: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Channel:
-    """The regions of one channel of one recording, in the order of time.
-
-    Attributes:
-        start: int64 [R], samples at ``rate_hz``; ``end`` likewise, exclusive.
-    """
-
-    recording_id: str
-    channel: int | None
-    source_uri: str
-    lang: str
-    rate_hz: int
-    start: NDArray[np.int64]
-    end: NDArray[np.int64]
-
-
-def channels_of(regions: pa.Table) -> Iterator[Channel]:
-    """The channels of a REGION table that is sorted by language, recording, channel and region."""
-    if not regions.num_rows:
-        return
-    regions = regions.combine_chunks()
-    keys = list(
-        zip(regions["recording_id"].to_pylist(), regions["channel"].to_pylist(), strict=True)
-    )
-    starts = [0, *(row for row in range(1, len(keys)) if keys[row] != keys[row - 1])]
-    for low, high in zip(starts, [*starts[1:], len(keys)], strict=True):
-        rows = regions.slice(low, high - low)
-        first = rows.slice(0, 1).to_pylist()[0]
-        start = rows["start_sample"].to_numpy()
-        yield Channel(
-            recording_id=first["recording_id"],
-            channel=first["channel"],
-            source_uri=first["source_uri"],
-            lang=first["lang"],
-            rate_hz=first["sample_rate_hz"],
-            start=start,
-            end=start + rows["num_samples"].to_numpy(),
-        )
-
-
-def clips_of(channel: Channel, clip_s: float, max_clip_s: float, max_gap_s: float) -> list[Clip]:
-    """Clips in the order of time, none longer than ``max_clip_s`` seconds.
-
-    Args:
-        channel: whose regions are packed.
-        clip_s: clips of several regions are no longer; 0: each region by itself.
-        max_clip_s: a longer region is cut into equal pieces.
-        max_gap_s: no clip reaches across a longer pause.
-    """
-    packed = pack_clips(channel.start, channel.end, channel.rate_hz, clip_s, max_gap_s)
-    limit = int(max_clip_s * channel.rate_hz)
-    clips = []
-    for first, last in packed.tolist():
-        start, end = int(channel.start[first]), int(channel.end[last])
-        pieces = -(-(end - start) // limit)
-        bounds = [start + (end - start) * i // pieces for i in range(pieces + 1)]
-        clips += [
-            Clip(start=low, end=high, first=first, last=last) for low, high in pairwise(bounds)
-        ]
-    return clips
 
 
 def transcript_rows(
@@ -122,12 +39,7 @@ def transcript_rows(
     logprob, tokens = np.zeros(len(texts)), np.zeros(len(texts), np.int64)
     source: list[Transcript | None] = [None] * len(texts)
     for clip, transcript in zip(clips, transcripts, strict=True):
-        inside = slice(clip.first, clip.last + 1)
-        dealt = words_to_regions(
-            transcript.words,
-            ((channel.start[inside] - clip.start) / channel.rate_hz).tolist(),
-            ((channel.end[inside] - clip.start) / channel.rate_hz).tolist(),
-        )
+        dealt = words_to_regions(transcript.words, *channel.inside(clip))
         for region, words in enumerate(dealt, start=clip.first):
             texts[region] += [word.text for word in words]
             logprob[region] += sum(word.logprob for word in words)
@@ -179,16 +91,10 @@ def with_transcripts(
     """
     keys = ("recording_id", "channel", "region")
     said = {tuple(row[key] for key in keys): row for row in transcripts.to_pylist()}
-    channels = {(c.recording_id, c.channel): c for c in channels_of(regions)}
-    columns = ("recording_id", "channel", "start_sample", "num_samples")
+    channels = {channel.key: channel for channel in channels_of(regions)}
     texts, langs, chances = [], [], []
-    for recording, number, start, size in zip(
-        *(segments[name].to_pylist() for name in columns), strict=True
-    ):
-        channel = channels[recording, number]
-        first = int(np.searchsorted(channel.start, start))
-        last = int(np.searchsorted(channel.end, start + size))
-        found = [said[recording, number, region] for region in range(first, last + 1)]
+    for channel, first, last in runs_of(segments, channels):
+        found = [said[*channel.key, region] for region in range(first, last + 1)]
         texts.append(_joined(found, normalise))
         langs.append(found[0]["lang"])
         chances.append(found[0]["lang_probability"])
@@ -240,11 +146,3 @@ def around(segments: pa.Table, found: pa.ChunkedArray) -> pa.ChunkedArray:
             if values[row] is None and start <= low and high <= start + size:
                 values[row] = value
     return pa.chunked_array([pa.array(values, pa.string())])
-
-
-def seconds_of(table: pa.Table) -> float:
-    """Seconds of all rows of a REGION or SEGMENT table."""
-    if not table.num_rows:
-        return 0.0
-    seconds = pc.divide(table["num_samples"].cast(pa.float64()), table["sample_rate_hz"])
-    return float(pc.sum(seconds).as_py())

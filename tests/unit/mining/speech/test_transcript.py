@@ -10,16 +10,8 @@ import pytest
 from mining.contract.schemas import REGION, SEGMENT, TRANSCRIPT, checked
 from mining.contract.speech import Transcript, Word
 from mining.io.collapse import table_of
-from mining.speech.transcript import (
-    Channel,
-    Clip,
-    around,
-    channels_of,
-    clips_of,
-    seconds_of,
-    transcript_rows,
-    with_transcripts,
-)
+from mining.speech.channels import Channel, Clip, channels_of, clips_of, seconds_of
+from mining.speech.transcript import around, transcript_rows, with_transcripts
 
 RATE_HZ = 100
 
