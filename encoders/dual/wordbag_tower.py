@@ -29,7 +29,7 @@ from encoders.wordbag.model import WordBagConfig, WordBagModel
 from encoders.wordbag.reader import one_thread, vectors_of
 from mining.contract.errors import CheckpointError
 
-HEARD_ROWS = 65_536  # of n-grams of letters: 4 MB in 4 bits
+HEARD_ROWS = 131_072  # of n-grams of letters: 8 MB in 4 bits
 _WEIGHTS = "model.safetensors"
 _TABLE = "ears.table"
 

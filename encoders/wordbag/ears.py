@@ -20,7 +20,11 @@ from torch.nn import functional
 from encoders.wordbag.features import span_hashes
 from encoders.wordbag.quantise import dequantise_rows, quantise_rows
 
-ORDERS = (3, 4, 5, 6)
+# Of letters as they are, of their classes, and of the classes of consonants alone: what is mistaken
+# most is which vowel, and voiced for unvoiced.
+_ORDERS, _CLASS_ORDERS, _SKELETON_ORDERS = (3, 4, 5), (4, 5, 6), (3, 4, 5)
+_CLASSES = str.maketrans("abcdefghijklmnopqrstuvwxyz", "ABSDAFGHAIGLMMABGRSDAFFSIS")
+_SKELETONS = str.maketrans("abcdefghijklmnopqrstuvwxyz", ".bsd.fg..jglmm.bgrsd.ffs.s")
 
 
 class Ears(nn.Module):
@@ -63,12 +67,21 @@ def heard_grams(spelled: Sequence[str], rows: int) -> tuple[NDArray[np.int64], N
     Returns:
         int64 [F] in 0 ... A - 1, and offsets int64 [B + 1].
     """
-    joined = [f"<{text.replace(' ', '')}>" for text in spelled]
-    hashes, owner = span_hashes(joined, ORDERS)
+    joined = [text.replace(" ", "") for text in spelled]
+    found, owners = [], []
+    for views, orders in (
+        ([f"<{text}>" for text in joined], _ORDERS),
+        ([f"<{text.translate(_CLASSES)}>" for text in joined], _CLASS_ORDERS),
+        ([f"({text.translate(_SKELETONS).replace('.', '')})" for text in joined], _SKELETON_ORDERS),
+    ):
+        hashes, owner = span_hashes(views, orders)
+        found.append(hashes)
+        owners.append(owner)
+    owner = np.concatenate(owners)
     order = np.argsort(owner, kind="stable")
     counts = np.bincount(owner, minlength=len(joined))
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return (hashes[order] % np.uint32(rows)).astype(np.int64), offsets
+    return (np.concatenate(found)[order] % np.uint32(rows)).astype(np.int64), offsets
 
 
 def packed_rows(table: torch.Tensor) -> dict[str, torch.Tensor]:
