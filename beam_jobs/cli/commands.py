@@ -4,6 +4,7 @@ from beam_jobs.cli.cut import cut_command
 from beam_jobs.cli.evaluate import calibrate_command, evaluate_command
 from beam_jobs.cli.inspect import inspect_command
 from beam_jobs.cli.run import STAGE_COMMANDS, run_command
+from beam_jobs.cli.train import train_command
 
 COMMANDS = [
     run_command,
@@ -11,5 +12,6 @@ COMMANDS = [
     evaluate_command,
     calibrate_command,
     cut_command,
+    train_command,
     inspect_command,
 ]

@@ -7,9 +7,9 @@ import difflib
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -19,16 +19,42 @@ from mining.config.yaml_nodes import Node, parse_yaml
 from mining.contract.errors import ConfigError
 from mining.contract.languages import canonical_language
 
+T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 def load_config(path: str, overrides: Sequence[str] = (), output: str | None = None) -> Config:
-    """Read, override and check a config.
+    """Read, override and check a mining run's config.
 
     Args:
         path: a YAML file.
         overrides: ``a.b=c`` settings; c is read as YAML.
         output: replaces the config's ``output``.
+
+    Raises:
+        ConfigError: naming every fault with its file, line and key.
+    """
+    if output is not None:
+        return load_as(Config, path, overrides, check=_check_names, output=output)
+    return load_as(Config, path, overrides, check=_check_names)
+
+
+def load_as(
+    cls: type[T],
+    path: str,
+    overrides: Sequence[str] = (),
+    *,
+    check: Callable[[T, Node, list[str]], None],
+    **replaced: str,
+) -> T:
+    """Read, override and check a config of any kind.
+
+    Args:
+        cls: frozen dataclass of the whole file.
+        path: a YAML file.
+        overrides: ``a.b=c`` settings; c is read as YAML.
+        check: adds faults that the fields alone do not show; sees the config and the file's nodes.
+        replaced: top-level keys that options of the command line replace.
 
     Raises:
         ConfigError: naming every fault with its file, line and key.
@@ -42,14 +68,22 @@ def load_config(path: str, overrides: Sequence[str] = (), output: str | None = N
     root = parse_yaml(text, path, problems)
     for override in overrides:
         _override(root, override, problems)
-    if output is not None and isinstance(root.value, dict):
-        root.value["output"] = Node(output, "--output")
-    config = bind(root, Config, problems)
+    for name, value in replaced.items():
+        if isinstance(root.value, dict):
+            root.value[name] = Node(value, f"--{name}")
+    config = bind(root, cls, problems)
     if config is not None:
-        _check_names(config, root, problems)
+        check(config, root, problems)
     if problems or config is None:
         raise ConfigError("\n".join(dict.fromkeys(problems)))
     return config
+
+
+def name_fault(name: str) -> str | None:
+    """What is wrong with a name that becomes a folder, or None."""
+    if _NAME.fullmatch(name):
+        return None
+    return "a name may hold letters, digits, _ . and - only, since it becomes a folder"
 
 
 def _override(root: Node, override: str, problems: list[str]) -> None:
@@ -88,11 +122,8 @@ def _check_names(config: Config, root: Node, problems: list[str]) -> None:
         if not names:
             problems.append(f"{nodes.where}: {section} must name at least one")
         for name in names:
-            if not _NAME.fullmatch(name):
-                problems.append(
-                    f"{nodes.value[name].where}: {section}.{name}: a name may hold letters, digits, "
-                    "_ . and - only, since it becomes a folder"
-                )
+            if fault := name_fault(name):
+                problems.append(f"{nodes.value[name].where}: {section}.{name}: {fault}")
     for name, task in config.tasks.items():
         where = root.value["tasks"].value[name].where
         for corpus in (*task.sources, *task.targets):
@@ -113,8 +144,8 @@ def _check_names(config: Config, root: Node, problems: list[str]) -> None:
                 problems.append(f"{where}: tasks.{name}.langs: {code!r} is not a language code")
 
 
-def resolved_yaml(config: Config) -> str:
-    """The config with every default filled in, as YAML."""
+def resolved_yaml(config: Any) -> str:
+    """A config (a dataclass) with every default filled in, as YAML."""
     return yaml.safe_dump(to_plain(config), sort_keys=True, allow_unicode=True)
 
 
