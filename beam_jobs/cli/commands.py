@@ -1,5 +1,6 @@
 """All commands, in the order of the help."""
 
+from beam_jobs.cli.bootstrap import bootstrap_command
 from beam_jobs.cli.cut import cut_command
 from beam_jobs.cli.evaluate import calibrate_command, evaluate_command
 from beam_jobs.cli.inspect import inspect_command
@@ -13,5 +14,6 @@ COMMANDS = [
     calibrate_command,
     cut_command,
     train_command,
+    bootstrap_command,
     inspect_command,
 ]

@@ -29,7 +29,7 @@ from encoders.wordbag.model import WordBagConfig, WordBagModel
 from encoders.wordbag.reader import one_thread, vectors_of
 from mining.contract.errors import CheckpointError
 
-HEARD_ROWS = 131_072  # of n-grams of letters: 8 MB in 4 bits
+HEARD_ROWS = 65_536  # of n-grams of sounds: 4 MB in 4 bits
 _WEIGHTS = "model.safetensors"
 _TABLE = "ears.table"
 
@@ -87,6 +87,8 @@ def with_ears(model: WordBagModel, hears: bool, seed: int) -> WordBagModel:
     for name in ("keys", "table", "scales"):
         setattr(found, name, getattr(model, name))
     found.head.load_state_dict(model.head.state_dict())
+    if found.ears is not None:
+        found.ears.head.load_state_dict(model.head.state_dict())
     return found
 
 

@@ -30,6 +30,8 @@ class Columns:
         start_s: where the clip begins in the recording, seconds; empty: at its start.
         end_s: where it ends; empty: at its end.
         speaker: whoever speaks; held-out clips are whole speakers.
+        reading: the transcript in Latin letters, as it is spoken, where its script does not tell:
+            what a recogniser of letters learns (``model.fit_letters``); may be empty.
     """
 
     audio: str = "audio"
@@ -40,6 +42,7 @@ class Columns:
     start_s: str = "start_s"
     end_s: str = "end_s"
     speaker: str = "speaker"
+    reading: str = "reading"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +161,35 @@ class FitUnits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FitLetters:
+    """A small convolutional recogniser of Latin letters, trained on the seeds' transcripts.
+
+    Its letters are the audio tokens. Scripts other than Latin are romanised.
+
+    Attributes:
+        width: of a frame.
+        blocks: residual blocks; each adds 2 x 4 x ``width`` squared weights.
+        steps: of training.
+        batch_s: seconds of speech in a step.
+        rate: highest learning rate; it falls along half a cosine.
+        warm_up: steps.
+        shares: how often each seed is drawn; not given: all alike.
+        language_power: within a seed, a language of n clips is drawn with n to this power.
+        strength: of augmentation: tempo, voice, room, microphone, noise; 0 to 1.
+    """
+
+    width: int = setting(default=256, low=8)
+    blocks: int = setting(default=12, low=1)
+    steps: int = setting(default=4500, low=1)
+    batch_s: float = setting(default=100.0, low=1.0)
+    rate: float = setting(default=1.5e-3, low=0.0)
+    warm_up: int = setting(default=300, low=1)
+    shares: Mapping[str, float] = setting(default={})
+    language_power: float = setting(default=0.5, low=0.0, high=1.0)
+    strength: float = setting(default=0.4, low=0.0, high=1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Lora:
     """Low-rank adapters on the backbone (Hu et al. 2022).
 
@@ -188,6 +220,7 @@ class Model:
         name: of the result.
         audio_tokenizer: folder of one that is fitted.
         fit: fit one on the seeds' speech, see :class:`FitUnits`.
+        fit_letters: train one on the seeds' speech, see :class:`FitLetters`.
         tie: ``own``: audio tokens are new rows of the vocabulary, as in the paper; ``spelling``: CTC
             symbols are read as text by the text's own rows. New: ``own``.
         merge_repeats: neighbouring equal units are one token; CTC always does. New: true.
@@ -208,6 +241,7 @@ class Model:
     name: str = "dual-encoder"
     audio_tokenizer: str | None = None
     fit: FitUnits | None = None
+    fit_letters: FitLetters | None = None
     tie: Literal["own", "spelling"] | None = None
     merge_repeats: bool | None = None
     pooling: Literal["mean", "cls", "last_token"] | None = None
@@ -223,8 +257,9 @@ class Model:
     lora: Lora | None = None
 
     def __post_init__(self) -> None:
-        if self.audio_tokenizer is not None and self.fit is not None:
-            raise ValueError("audio_tokenizer and fit must not both be given")
+        given = [self.audio_tokenizer, self.fit, self.fit_letters]
+        if sum(one is not None for one in given) > 1:
+            raise ValueError("only one of audio_tokenizer, fit and fit_letters may be given")
         if (self.lora is not None) != ("lora" in self.train):
             raise ValueError("lora must be given if and only if train names it")
         if not self.train:

@@ -24,6 +24,7 @@ from encoders.train.data.speech import SpeechPairs
 from encoders.train.data.texts import TextPairs
 from encoders.train.figures import read_figures
 from encoders.train.learner import Learner
+from encoders.train.letters_fit import fitted_letters
 from encoders.train.loop import Lesson, teach
 from encoders.train.starting import Surroundings, own_tokenizer, start_folder, start_model
 from encoders.train.state import flat, load_state, require_same
@@ -135,6 +136,8 @@ def _prepared(config: Training, places: _Places, device: str, say: Say) -> Lesso
         hearing = Path(config.model.audio_tokenizer).expanduser()
     elif config.model.fit is not None:
         hearing = fitted_units(config, places.states, device, say)
+    elif config.model.fit_letters is not None:
+        hearing = fitted_letters(config, places.states, say)
     data = _loaded(config, hearing, (places.cache, device), say)
     teacher, card = None, None
     if config.loss.teacher is not None:

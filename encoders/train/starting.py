@@ -16,6 +16,7 @@ from encoders.checkpoint import stated_licence
 from encoders.dual.config import (
     AUDIO_TOKENIZER_FOLDER,
     CONFIG_FILE,
+    WORDBAG,
     DualEncoderConfig,
     read_config,
     read_units,
@@ -75,9 +76,15 @@ def start_folder(model: Model) -> Path:
     return fetch(model.start, model.revision, _FILES)
 
 
-def goes_on(folder: Path) -> bool:
-    """Whether the start is a dual encoder already."""
-    return (folder / CONFIG_FILE).is_file()
+def goes_on(folder: Path, model: Model) -> bool:
+    """Whether the start is a dual encoder already, which keeps its audio tokenizer.
+
+    A word bag may have its ears replaced, since its text part is all that they are made from.
+    """
+    if not (folder / CONFIG_FILE).is_file():
+        return False
+    given = (model.audio_tokenizer, model.fit, model.fit_letters)
+    return read_config(folder).tower != WORDBAG or all(one is None for one in given)
 
 
 def own_tokenizer(folder: Path, model: Model) -> Path | None:
@@ -86,9 +93,9 @@ def own_tokenizer(folder: Path, model: Model) -> Path | None:
     Raises:
         ConfigError: the config names one for a start that is a dual encoder.
     """
-    if not goes_on(folder):
+    if not goes_on(folder, model):
         return None
-    for name in ("audio_tokenizer", "fit"):
+    for name in ("audio_tokenizer", "fit", "fit_letters"):
         if getattr(model, name) is not None:
             raise ConfigError(
                 f"model.{name}: must be left out where start is a dual encoder, whose vocabulary is "
@@ -115,7 +122,7 @@ def start_model(
     """
     told, teacher = config.model, around.teacher
     space = told.space or (teacher.space if teacher is not None else None)
-    if goes_on(folder):
+    if goes_on(folder, told):
         model = _gone_on(folder, told, around)
         languages = tuple(sorted({*model.config.languages, *around.languages}))
         model.named(name=told.name, space=space, languages=languages)
@@ -128,6 +135,14 @@ def start_model(
             licence=stated_licence(folder) or "unknown",
             **_given(told, ("tie", "pooling", *_FREE)),
         )
+        if (folder / CONFIG_FILE).is_file():
+            stated = read_config(folder)
+            settings = dataclasses.replace(
+                settings,
+                space=space or stated.space,
+                licence=stated.licence,
+                languages=tuple(sorted({*stated.languages, *around.languages})),
+            )
         model = create_dual_encoder(
             folder, tokenizer, settings, seed=config.seed, device=around.device
         )

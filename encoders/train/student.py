@@ -15,7 +15,8 @@ from torch.nn import functional
 
 from encoders.train.distill_corpus import Corpus, Ints
 from encoders.train.row_adam import RowAdam
-from encoders.wordbag.model import WordBagConfig, WordBagHead, bag_sums
+from encoders.wordbag.head import WordBagHead
+from encoders.wordbag.model import WordBagConfig, bag_sums
 from encoders.wordbag.quantise import round_rows, row_scales
 
 

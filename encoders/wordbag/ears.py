@@ -1,9 +1,12 @@
-"""The rows of a word bag for what is heard: n-grams of letters, whatever the words are.
+"""What a word bag makes of speech: letters that a recogniser spelled, some of them wrong.
 
-A recogniser's letters are read twice: as words, by the rows that text has, and as n-grams across
-the words, by rows of their own, since it mishears where words end and how they are spelled.
+They are read as words, by the rows that text has; as n-grams across the words, by the same rows,
+since it mishears where words end; and as n-grams of sounds, by a few rows of their own, for scripts
+whose rows know nothing of Latin letters. Which words can be trusted is learned: the network behind
+the rows begins as a copy of the text's.
 
-B items, F n-grams, A rows, W width of a row, V of a word, P of a pair.
+B items, U distinct words, F n-grams, A rows, W width of a row, V of a word, P of a pair, D of a
+vector.
 """
 
 from __future__ import annotations
@@ -18,70 +21,107 @@ from torch import nn
 from torch.nn import functional
 
 from encoders.wordbag.features import span_hashes
+from encoders.wordbag.head import WordBagHead
 from encoders.wordbag.quantise import dequantise_rows, quantise_rows
 
-# Of letters as they are, of their classes, and of the classes of consonants alone: what is mistaken
-# most is which vowel, and voiced for unvoiced.
-_ORDERS, _CLASS_ORDERS, _SKELETON_ORDERS = (3, 4, 5), (4, 5, 6), (3, 4, 5)
+# Of letters as they are, and of classes of them: what is mistaken most is which vowel, and voiced
+# for unvoiced.
+_ORDERS, _CLASS_ORDERS = (3, 4), (4, 5)
 _CLASSES = str.maketrans("abcdefghijklmnopqrstuvwxyz", "ABSDAFGHAIGLMMABGRSDAFFSIS")
-_SKELETONS = str.maketrans("abcdefghijklmnopqrstuvwxyz", ".bsd.fg..jglmm.bgrsd.ffs.s")
 
 
 class Ears(nn.Module):
-    """What speech adds to the bag of its words.
+    """The network that reads what is heard.
 
     Attributes:
-        table: rows of n-grams, float32 [A, W].
+        head: as of text.
+        doubt: by how much a word weighs more if all of its n-grams are known, before the softplus.
+        table: rows of n-grams of sounds, float32 [A, W].
     """
 
     def __init__(self, config: Any) -> None:
         super().__init__()
+        self.head = WordBagHead(config)
+        self.doubt = nn.Parameter(torch.zeros(()))
         self.table = nn.Parameter(torch.zeros(config.heard_rows, config.width))
+        self.across = nn.Linear(config.width, config.word, bias=False)
         self.widen = nn.Linear(config.width, config.word, bias=False)
-        self.trust = nn.Parameter(torch.ones(config.word))
-        self.pair_trust = nn.Parameter(torch.ones(config.pair))
+        nn.init.zeros_(self.across.weight)
+
+    def words(
+        self, sums: torch.Tensor, known: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What each word adds to a bag [U, V], and its left and right half [U, P].
+
+        Args:
+            sums: of feature rows, [U, W].
+            known: share of a word's features that have a row, [U, 1].
+        """
+        return self.head.words(sums, self.doubt * (known - 1))
+
+    def texts(
+        self, bags: torch.Tensor, pairs: torch.Tensor, across: torch.Tensor, heard: torch.Tensor
+    ) -> torch.Tensor:
+        """Vectors [B, D], of any length.
+
+        Args:
+            bags: summed words [B, V].
+            pairs: summed pairs [B, P].
+            across: sums of the text's rows for n-grams across words, [B, W].
+            heard: sums of the ears' own rows, [B, W].
+        """
+        return self.head.texts(bags + self.across(across) + self.widen(heard), pairs)
 
     def heard(self, grams: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
-        """Sums of n-gram rows [B, W].
+        """Sums of own rows over the square root of their number, [B, W].
 
         Args:
             grams: int64 [F], rows of n-grams, item after item.
-            offsets: int64 [B], where each item begins in ``grams``.
+            offsets: int64 [B + 1], where each item begins in ``grams``, and the end.
         """
-        return functional.embedding_bag(grams, self.table, offsets, mode="sum")
-
-    def forward(
-        self, bags: torch.Tensor, pairs: torch.Tensor, heard: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Bags [B, V] and pairs [B, P] with what is heard in them [B, W]."""
-        return bags * self.trust + self.widen(heard), pairs * self.pair_trust
+        sums = functional.embedding_bag(grams, self.table, offsets[:-1], mode="sum")
+        return sums / offsets.diff().clamp_min(1).sqrt().unsqueeze(1)
 
 
-def heard_grams(spelled: Sequence[str], rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows of the n-grams of letters of each text, spaces left out.
+def heard_grams(joined: Sequence[str], rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Own rows of the n-grams of each text.
 
     Args:
-        spelled: B texts of the recogniser's letters.
+        joined: letters of B items, without spaces.
         rows: A.
 
     Returns:
         int64 [F] in 0 ... A - 1, and offsets int64 [B + 1].
     """
-    joined = [text.replace(" ", "") for text in spelled]
     found, owners = [], []
     for views, orders in (
         ([f"<{text}>" for text in joined], _ORDERS),
         ([f"<{text.translate(_CLASSES)}>" for text in joined], _CLASS_ORDERS),
-        ([f"({text.translate(_SKELETONS).replace('.', '')})" for text in joined], _SKELETON_ORDERS),
     ):
         hashes, owner = span_hashes(views, orders)
         found.append(hashes)
         owners.append(owner)
-    owner = np.concatenate(owners)
+    hashes, offsets = by_owner(np.concatenate(found), np.concatenate(owners), len(joined))
+    return (hashes % np.uint32(rows)).astype(np.int64), offsets
+
+
+def across_hashes(joined: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """Hashes of the n-grams that text has rows for, of letters without spaces.
+
+    Returns:
+        uint32 [F], and offsets int64 [B + 1].
+    """
+    hashes, owner = span_hashes(joined, (4, 5))
+    return by_owner(hashes, owner, len(joined))
+
+
+def by_owner(
+    hashes: NDArray[np.uint32], owner: NDArray[np.int64], owners: int
+) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """Hashes [F] sorted by whose they are, and offsets int64 [B + 1]."""
     order = np.argsort(owner, kind="stable")
-    counts = np.bincount(owner, minlength=len(joined))
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return (np.concatenate(found)[order] % np.uint32(rows)).astype(np.int64), offsets
+    counts = np.bincount(owner, minlength=owners)
+    return hashes[order], np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
 def packed_rows(table: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -1,19 +1,20 @@
 """From texts, written or spelled by a recogniser, to vectors.
 
-B items, U distinct known tokens, N tokens of all items, F features, V width of a word, P of a pair,
-D of a vector.
+B items, U distinct known tokens, N tokens of all items, F features, W width of a row, V of a word, P
+of a pair, D of a vector.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from encoders.wordbag.ears import heard_grams
+from encoders.wordbag.ears import across_hashes, heard_grams
 from encoders.wordbag.features import token_features, tokens_of
 from encoders.wordbag.model import WordBagModel, in_blocks
 
@@ -45,52 +46,109 @@ def vectors_of(model: WordBagModel, texts: Sequence[str], spoken: Sequence[bool]
         texts: B texts; of speech the letters that were recognised.
         spoken: whether each is speech.
     """
-    bags, pairs, known = _bags(model, texts)
+    found = torch.zeros(len(texts), model.config.dim)
+    for is_speech, read in ((False, _written), (True, _heard)):
+        rows = [row for row, one in enumerate(spoken) if one == is_speech]
+        if rows:
+            vectors = read(model, [texts[row] for row in rows])
+            found = found.index_copy(0, torch.tensor(rows), vectors.float())
+    return found
+
+
+def _written(model: WordBagModel, texts: Sequence[str]) -> torch.Tensor:
+    words = _read(model, texts)
+    bags, pairs = _pooled(words, in_blocks(model.head.words, words.sums), model)
+    (vectors,) = in_blocks(model.head.texts, bags, pairs)
+    return vectors * words.any_known.unsqueeze(1)
+
+
+def _heard(model: WordBagModel, texts: Sequence[str]) -> torch.Tensor:
     ears = model.ears
-    heard = [row for row, is_speech in enumerate(spoken) if is_speech]
-    if ears is not None and heard:
-        grams, offsets = heard_grams([texts[row] for row in heard], model.config.heard_rows)
-        sums = ears.heard(torch.from_numpy(grams), torch.from_numpy(offsets[:-1]))
-        rows = torch.tensor(heard)
-        changed = in_blocks(ears, bags[rows], pairs[rows], sums)
-        bags, pairs = bags.index_copy(0, rows, changed[0]), pairs.index_copy(0, rows, changed[1])
-        known = known.index_copy(0, rows, known[rows] | torch.from_numpy(np.diff(offsets) > 0))
-    (found,) = in_blocks(model.head.texts, bags, pairs)
-    return found.float() * known.unsqueeze(1)
+    if ears is None:
+        raise ValueError("texts: must be written ones for a word bag without ears")
+    words = _read(model, texts)
+    bags, pairs = _pooled(words, in_blocks(ears.words, words.sums, words.known), model)
+    joined = [text.replace(" ", "") for text in texts]
+    rows, counts = _known_rows(model, *across_hashes(joined))
+    any_across = torch.from_numpy(counts > 0)
+    across = torch.zeros(len(texts), model.config.width)
+    if any_across.any():
+        starts = (np.cumsum(counts) - counts)[counts > 0]
+        across[any_across] = model.sums(torch.from_numpy(rows), torch.from_numpy(starts))
+    grams, offsets = heard_grams(joined, model.config.heard_rows)
+    own = ears.heard(torch.from_numpy(grams), torch.from_numpy(offsets))
+    (vectors,) = in_blocks(ears.texts, bags, pairs, across, own)
+    known = words.any_known | any_across | torch.from_numpy(np.diff(offsets) > 0)
+    return vectors * known.unsqueeze(1)
 
 
-def _bags(
-    model: WordBagModel, texts: Sequence[str]
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Summed words [B, V], summed pairs [B, P], and whether anything is known of an item [B]."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Words:
+    """The words of B items.
+
+    Attributes:
+        sums: of the feature rows of each distinct known token, [U, W].
+        known: share of each one's features that have a row, [U, 1].
+        flat: int64 [N], rows of ``sums``, item after item.
+        starts: int64, where each item of ``kept`` begins in ``flat``.
+        kept: int64, items of which a token is known.
+        any_known: whether one is [B].
+    """
+
+    sums: torch.Tensor
+    known: torch.Tensor
+    flat: torch.Tensor
+    starts: torch.Tensor
+    kept: torch.Tensor
+    any_known: torch.Tensor
+
+
+def _read(model: WordBagModel, texts: Sequence[str]) -> _Words:
     ids: dict[str, int] = {}
     tokens = [[ids.setdefault(word, len(ids)) for word in tokens_of(text)] for text in texts]
-    rows, counts = _rows(model, list(ids))
-    place = np.cumsum(counts > 0) - 1  # of a token among those with a known feature
+    hashes, offsets = token_features(list(ids))
+    rows, counts = _known_rows(model, hashes, offsets)
+    is_known = counts > 0
+    place = np.cumsum(is_known) - 1  # of a token among those with a known feature
     words = [[int(place[t]) for t in row if counts[t]] for row in tokens]
     kept = [row for row, found in enumerate(words) if found]
-    config = model.config
-    bags = torch.zeros(len(texts), config.word)
-    pairs = torch.zeros(len(texts), config.pair)
-    known = torch.zeros(len(texts), dtype=torch.bool)
-    if not kept:
-        return bags, pairs, known
-    counts = counts[counts > 0]
-    sums = model.sums(torch.from_numpy(rows), torch.from_numpy(np.cumsum(counts) - counts))
-    sizes = np.array([len(words[row]) for row in kept])
-    flat = torch.from_numpy(np.concatenate([words[row] for row in kept]))
-    starts = torch.from_numpy(np.cumsum(sizes) - sizes)
-    gated, left, right = in_blocks(model.head.words, sums)
-    pooled = model.head.pool(gated, left, right, flat, starts)
-    places = torch.tensor(kept)
-    known[places] = True
-    return bags.index_copy(0, places, pooled[0]), pairs.index_copy(0, places, pooled[1]), known
+    starts = (np.cumsum(counts) - counts)[is_known]
+    sums = torch.zeros(0, model.config.width)
+    if len(rows):
+        sums = model.sums(torch.from_numpy(rows), torch.from_numpy(starts))
+    sizes = np.array([len(words[row]) for row in kept], dtype=np.int64)
+    flat = np.concatenate([np.zeros(0, np.int64), *(np.array(words[row]) for row in kept)])
+    share = (counts / np.maximum(np.diff(offsets), 1))[is_known]
+    any_known = torch.zeros(len(texts), dtype=torch.bool)
+    any_known[kept] = True
+    return _Words(
+        sums=sums,
+        known=torch.from_numpy(share.astype(np.float32)).unsqueeze(1),
+        flat=torch.from_numpy(flat.astype(np.int64)),
+        starts=torch.from_numpy(np.cumsum(sizes) - sizes),
+        kept=torch.tensor(kept, dtype=torch.int64),
+        any_known=any_known,
+    )
 
 
-def _rows(model: WordBagModel, words: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Table rows of the known features of each word [F], and how many each has [U]."""
+def _pooled(
+    words: _Words, parts: tuple[torch.Tensor, ...], model: WordBagModel
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Summed words [B, V] and summed pairs [B, P]."""
+    bags = torch.zeros(len(words.any_known), model.config.word)
+    pairs = torch.zeros(len(words.any_known), model.config.pair)
+    if not len(words.kept):
+        return bags, pairs
+    gated, left, right = parts
+    pooled = model.head.pool(gated, left, right, words.flat, words.starts)
+    return bags.index_copy(0, words.kept, pooled[0]), pairs.index_copy(0, words.kept, pooled[1])
+
+
+def _known_rows(
+    model: WordBagModel, hashes: NDArray[np.uint32], offsets: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Table rows of the known features [F], and how many each owner has."""
     keys = model.keys.numpy().view(np.uint32)
-    hashes, offsets = token_features(words)
     place = np.minimum(np.searchsorted(keys, hashes), len(keys) - 1)
     known = keys[place] == hashes
     before = np.concatenate([[0], np.cumsum(known)])

@@ -100,9 +100,11 @@ def _fetch(archives: Sequence[Archive], scratch: Path) -> None:
 
 def _download(archive: Archive, target: Path) -> None:
     try:
-        with urllib.request.urlopen(archive.source, timeout=_WAIT_S) as source:
-            with target.open("wb") as stream:
-                shutil.copyfileobj(source, stream, _CHUNK_BYTES)
+        with (
+            urllib.request.urlopen(archive.source, timeout=_WAIT_S) as source,
+            target.open("wb") as stream,
+        ):
+            shutil.copyfileobj(source, stream, _CHUNK_BYTES)
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         raise SystemExit(
             f"{archive.source}: must be reachable, but is not ({error}); fetch it elsewhere and give "

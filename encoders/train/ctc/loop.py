@@ -5,7 +5,6 @@ B clips, F frames, O output frames, S symbols, L letters.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ from encoders.audio_tokens.logmel import BANDS
 from encoders.train.ctc.augment import augmented
 from encoders.train.ctc.corpus import Clips
 
-_LOG = logging.getLogger(__name__)
 _TAP_WEIGHT = 0.3  # of the losses half-way (Lee and Watanabe 2021, InterCTC)
 _POOL = 16  # clips of like length are drawn out of this many times a batch
 
@@ -38,6 +36,7 @@ class Schedule:
         warm_up: steps until the highest rate.
         shares: chance of each group of clips.
         language_power: within a group, a language of n clips is drawn with n to this power.
+        strength: of augmentation, see :func:`encoders.train.ctc.augment.augmented`.
         save_every: steps between states that a killed run goes on from.
     """
 
@@ -47,6 +46,7 @@ class Schedule:
     warm_up: int = 300
     shares: tuple[float, ...] = (1.0,)
     language_power: float = 0.5
+    strength: float = 0.5
     save_every: int = 200
 
 
@@ -77,7 +77,7 @@ class Draws:
             total += int(sizes[clip])
         others = self._draw(rng, len(chosen))
         spectra = [
-            augmented(clips.spectrum(clip), clips.spectrum(other), rng)
+            augmented(clips.spectrum(clip), clips.spectrum(other), self._schedule.strength, rng)
             for clip, other in zip(chosen, others.tolist(), strict=True)
         ]
         return _padded(spectra, [clips.targets[clip] for clip in chosen])
@@ -148,6 +148,7 @@ def train_ctc(
     folder: Path,
     *,
     seed: int,
+    say: Callable[[str], None],
     watch: Callable[[ConvCtcModel, int], None] | None = None,
 ) -> ConvCtcModel:
     """Train, or go on with a training that was stopped.
@@ -158,6 +159,7 @@ def train_ctc(
         schedule: pace.
         folder: for the states of the training.
         seed: of weights and draws.
+        say: takes lines of progress.
         watch: called whenever a state is saved.
     """
     torch.manual_seed(seed)
@@ -180,7 +182,7 @@ def train_ctc(
         smooth += (loss.item() - smooth) / min(step - first, 50)
         if step % 50 == 0:
             pace_s = (time.monotonic() - began) / (step - first)
-            _LOG.info("step %d, loss %.3f, %.2f s a step", step, smooth, pace_s)
+            say(f"letters: step {step}, loss {smooth:.3f}, {pace_s:.2f} s a step")
         if step % schedule.save_every == 0 or step == schedule.steps:
             _save(folder, model, optimiser, step)
             if watch is not None:

@@ -18,7 +18,7 @@ from encoders.train.data.tables import Refuse
 # As a manifest has it: all text, empty where it says nothing.
 RAW = (
     "place", "audio", "start_s", "end_s", "lang", "transcript", "translation", "translation_lang",
-    "speaker",
+    "speaker", "reading",
 )  # fmt: skip
 
 ROWS = pa.schema(
@@ -32,6 +32,7 @@ ROWS = pa.schema(
         pa.field("translation", pa.string(), nullable=False),  # normal form; empty: none
         pa.field("translation_lang", pa.string(), nullable=False),
         pa.field("speaker", pa.string(), nullable=False),  # empty: not named
+        pa.field("reading", pa.string(), nullable=False),  # empty: as the transcript
     ]
 )
 
@@ -108,6 +109,7 @@ def checked_rows(raw: pa.Table, seed: Seed, screen: Screen, refuse: Refuse) -> p
             "translation": texts["translation"].take(picked),
             "translation_lang": targets.take(picked),
             "speaker": normal_forms(raw["speaker"], keep=True).take(picked),
+            "reading": normal_forms(raw["reading"], keep=True).take(picked),
         }
     ).cast(ROWS)
 

@@ -53,6 +53,7 @@ def _read_tables(where: str, seed: Seed, refuse: Refuse) -> Iterator[pa.Table]:
         "audio": names.audio, "start_s": names.start_s, "end_s": names.end_s, "lang": names.lang,
         "transcript": names.transcript, "translation": names.translation,
         "translation_lang": names.translation_lang, "speaker": names.speaker,
+        "reading": names.reading,
     }  # fmt: skip
     required = [names.audio] if seed.lang is not None else [names.audio, names.lang]
     columns = sorted({*wanted.values(), _SPLIT})
@@ -175,5 +176,6 @@ def _joined(part: pa.Table, release: pa.Table, origin: tuple[str, str, str, str]
         "translation": part["translation"],
         "translation_lang": pa.array([target] * rows, pa.string()),
         "speaker": pc.fill_null(release["client_id"].take(at), ""),
+        "reading": pa.array([""] * rows, pa.string()),
     }
     return pa.table({column: raw[column] for column in RAW})

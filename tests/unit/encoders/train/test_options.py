@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from encoders.train.config import FitUnits, Lora, Loss, Model, Optimiser, Teacher
+from encoders.train.config import FitLetters, FitUnits, Lora, Loss, Model, Optimiser, Teacher
 from encoders.train.figures import read_figures
 from encoders.train.run import train
 from tests.unit.encoders.audio_tokens.conftest import ENCODERS, save
@@ -23,6 +23,13 @@ CTC = ("model.audio_tokenizer={folder}/ctc",)
 FIT = (
     "model.audio_tokenizer=null",
     "model.fit={{encoder: '{folder}/hubert', units: 5, hours: 0.001}}",
+)
+LETTERS = (
+    "model.audio_tokenizer=null",
+    "data.held_out=0",
+    "data.seeds.clips.manifest={folder}/short.tsv",
+    "data.seeds.more.manifest={folder}/shorter.tsv",
+    "model.fit_letters={{width: 16, blocks: 2, steps: 2, batch_s: 3, warm_up: 1}}",
 )
 LORA = ("model.train=[lora, audio, projection]", "model.lora={{rank: 4}}")
 TEACHER = ("loss.teacher={{path: '{folder}/teacher'}}", "model.dim=32")
@@ -44,6 +51,15 @@ CASES: dict[str, tuple[tuple[str, ...], str]] = {
     "model.fit.units": (FIT, "4"),
     "model.fit.rate_hz": (FIT, "10"),
     "model.fit.hours": (FIT, "1"),
+    "model.fit_letters.width": (LETTERS, "24"),
+    "model.fit_letters.blocks": (LETTERS, "1"),
+    "model.fit_letters.steps": (LETTERS, "3"),
+    "model.fit_letters.batch_s": (LETTERS, "1"),
+    "model.fit_letters.rate": (LETTERS, "0.1"),
+    "model.fit_letters.warm_up": (LETTERS, "2"),
+    "model.fit_letters.shares": (LETTERS, "{{clips: 1}}"),
+    "model.fit_letters.language_power": (LETTERS, "0"),
+    "model.fit_letters.strength": (LETTERS, "1"),
     "model.lora.rank": (LORA, "2"),
     "model.lora.alpha": (LORA, "300"),
     "model.lora.dropout": (LORA, "0.5"),
@@ -75,7 +91,8 @@ CASES: dict[str, tuple[tuple[str, ...], str]] = {
 }
 # fit and lora are given by their fields; the rest names things, and is tested where runs are
 ELSEWHERE = {
-    "model.revision", "model.name", "model.space", "model.fit.revision", "model.fit", "model.lora",
+    "model.revision", "model.name", "model.space", "model.fit.revision", "model.fit",
+    "model.fit_letters", "model.lora",
 }  # fmt: skip
 
 
@@ -85,6 +102,7 @@ class Learned:
 
     losses: list[tuple[float, float]]
     weights: str
+    heard: str
     settings: dict[str, object]
 
 
@@ -98,6 +116,14 @@ def learn(training_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Cal
         save(folder / name, ENCODERS[name])
     save_bert(folder / "teacher")
     save_bert(folder / "teacher2", seed=9)
+    header, *rows = (folder / "clips.tsv").read_text().splitlines()
+    said = ["abc", "cab", "bad", "dab", "add"]
+    rows = [row.split("\t") for row in rows]
+    for name, kept in (("short", rows), ("shorter", rows[::2])):
+        lines = [
+            "\t".join([*row[:2], said[number % 5], *row[3:]]) for number, row in enumerate(kept)
+        ]
+        (folder / f"{name}.tsv").write_text("\n".join([header, *lines]) + "\n")
     known: dict[tuple[str, ...], Learned] = {}
 
     def run(*overrides: str) -> Learned:
@@ -106,13 +132,14 @@ def learn(training_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Cal
             told = [override.format(folder=folder) for override in overrides]
             outcome = train(training(folder, output, *told), lambda line: None)
             steps = [line for line in read_figures(output) if line["kind"] == "step"]
-            digest = hashlib.sha256()
+            digest, heard = hashlib.sha256(), hashlib.sha256()
             for path in sorted(outcome.model.rglob("*.safetensors")):
-                if "audio_tokenizer" not in path.parts:
-                    digest.update(path.read_bytes())
+                part = heard if "audio_tokenizer" in path.parts else digest
+                part.update(path.read_bytes())
             known[overrides] = Learned(
                 losses=[(line["loss"], line["gradient"]) for line in steps],
                 weights=digest.hexdigest(),
+                heard=heard.hexdigest(),
                 settings=json.loads((outcome.model / "dual_encoder.json").read_text()),
             )
         return known[overrides]
@@ -124,7 +151,7 @@ def test_every_option_has_a_case() -> None:
     options = {f"data.{name}" for name in ("transcribe", "translate", "text", "language_power")}
     options |= {"data.held_out", "seed"}
     kinds = {
-        "model": Model, "model.fit": FitUnits, "model.lora": Lora,
+        "model": Model, "model.fit": FitUnits, "model.fit_letters": FitLetters, "model.lora": Lora,
         "loss": Loss, "loss.teacher": Teacher, "optimiser": Optimiser,
     }  # fmt: skip
     for prefix, kind in kinds.items():
@@ -137,5 +164,8 @@ def test_an_option_changes_what_is_learned(learn: Callable[..., Learned], option
     given, value = CASES[option]
     base, changed = learn(*given), learn(*given, f"{option}={value}")
     assert base == learn(*given)
-    assert base.losses != changed.losses or base.weights != changed.weights
+    if option.startswith("model.fit_letters"):
+        assert base.heard != changed.heard
+    else:
+        assert base.losses != changed.losses or base.weights != changed.weights
     assert base.weights != changed.weights

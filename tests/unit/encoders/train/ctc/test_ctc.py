@@ -1,11 +1,9 @@
 """The trainer of the small recogniser."""
 
-import csv
 import hashlib
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,11 +11,10 @@ from hypothesis import strategies as st
 from encoders.audio_tokens.conv_ctc_network import ConvCtcConfig
 from encoders.audio_tokens.logmel import BANDS, LOG_FLOOR
 from encoders.train.ctc.augment import augmented
-from encoders.train.ctc.corpus import build_clips
+from encoders.train.ctc.corpus import Clip, build_clips
 from encoders.train.ctc.letters import codes, letters
 from encoders.train.ctc.loop import Draws, Schedule, ctc_loss, train_ctc
 
-HEADER = ["audio", "lang", "transcript", "translation", "reading", "start_s", "end_s", "speaker"]
 CONFIG = ConvCtcConfig(width=24, blocks=2, kernel=5, expand=2)
 
 
@@ -45,54 +42,46 @@ def test_letters_are_letters_and_single_spaces(text):
     assert found == " ".join(found.split())
 
 
-@given(st.integers(9, 400), st.integers(0, 1000))
+@given(st.integers(9, 400), st.integers(0, 1000), st.floats(0, 1))
 @settings(max_examples=60, deadline=None)
-def test_augmented_spectra_stay_spectra(frames, seed):
+def test_augmented_spectra_stay_spectra(frames, seed, strength):
     rng = np.random.default_rng(seed)
     spectrum = rng.normal(-6, 2, (frames, BANDS)).astype(np.float32)
     kept = spectrum.copy()
     other = rng.normal(-6, 2, (50, BANDS)).astype(np.float32)
-    found = augmented(spectrum, other, np.random.default_rng(seed))
+    found = augmented(spectrum, other, strength, np.random.default_rng(seed))
     assert np.array_equal(spectrum, kept)
     assert found.dtype == np.float32
     assert np.isfinite(found).all()
     assert found.min() >= LOG_FLOOR - 1e-4
     assert max(8, int(0.75 * frames)) - 1 <= len(found) <= 1.35 * frames + 1
-    assert np.array_equal(found, augmented(spectrum, other, np.random.default_rng(seed)))
+    assert np.array_equal(found, augmented(spectrum, other, strength, np.random.default_rng(seed)))
 
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
-    """Tones that stand for letters, in a recording with spans and in single files."""
-    root = tmp_path_factory.mktemp("clips")
+    """Tones that stand for letters, and what nobody could say."""
     rng = np.random.default_rng(0)
-    rows, pieces, at = [HEADER], [], 0
+    found = []
     for number in range(24):
         text = "".join(rng.choice(list("abc"), 5))
         tones = [
             np.sin(np.arange(1600) * 2 * np.pi * (300 + 500 * "abc".index(c)) / 16000) for c in text
         ]
         sound = np.concatenate(tones).astype(np.float32) * 0.3
-        if number % 2:
-            soundfile.write(root / f"{number}.wav", sound, 16000)
-            rows.append([f"{number}.wav", "deu", text, "", "", "", "", "x"])
-        else:
-            start, end = at / 16000, (at + len(sound)) / 16000
-            rows.append(["long.flac", "eng", text, "", "", f"{start}", f"{end}", "y"])
-            pieces.append(sound)
-            at += len(sound)
-    rows.append(
-        ["1.wav", "deu", "much more than anybody says in half a second", "", "", "", "", ""]
-    )
-    soundfile.write(root / "long.flac", np.concatenate(pieces), 16000)
-    with (root / "seed.tsv").open("w") as file:
-        csv.writer(file, delimiter="\t", lineterminator="\n").writerows(rows)
-    return build_clips([root / "seed.tsv"], root / "cache" / "spectra")
+        found.append(Clip(samples=sound, text=text, lang=("deu", "eng")[number % 2]))
+    found.append(Clip(samples=found[0].samples, text="more than anybody says " * 3, lang="deu"))
+    found.append(Clip(samples=found[0].samples[:100], text="a", lang="deu"))
+    cache = tmp_path_factory.mktemp("clips") / "cache" / "spectra"
+    build_clips([iter(found[:10]), iter(found[10:])], cache)
+    return build_clips([], cache)  # kept: the clips are not read again
 
 
-def test_clips_are_read_once_and_the_unspeakable_is_left_out(clips):
+def test_clips_are_heard_once_and_the_unspeakable_is_left_out(clips):
     assert len(clips.targets) == 24
+    assert clips.refused == 2
     assert (np.diff(clips.offsets) == 50).all()
+    assert clips.groups.tolist() == [0] * 10 + [1] * 14
     assert sorted(set(clips.langs)) == ["deu", "eng"]
 
 
@@ -122,12 +111,14 @@ def test_a_stopped_training_goes_on_to_the_same_weights(clips, tmp_path):
         if step == 4:
             raise StopError
 
-    whole = train_ctc(clips, CONFIG, schedule, tmp_path / "whole", seed=0)
+    whole = train_ctc(clips, CONFIG, schedule, tmp_path / "whole", seed=0, say=print)
     with pytest.raises(StopError):
-        train_ctc(clips, CONFIG, schedule, tmp_path / "stopped", seed=0, watch=stop)
-    resumed = train_ctc(clips, CONFIG, schedule, tmp_path / "stopped", seed=0)
+        train_ctc(clips, CONFIG, schedule, tmp_path / "stopped", seed=0, say=print, watch=stop)
+    resumed = train_ctc(clips, CONFIG, schedule, tmp_path / "stopped", seed=0, say=print)
     assert digest(whole) == digest(resumed)
-    assert digest(whole) != digest(train_ctc(clips, CONFIG, schedule, tmp_path / "o", seed=1))
+    assert digest(whole) != digest(
+        train_ctc(clips, CONFIG, schedule, tmp_path / "o", seed=1, say=print)
+    )
 
 
 def test_it_learns(clips, tmp_path):
@@ -135,8 +126,8 @@ def test_it_learns(clips, tmp_path):
     draws = Draws(clips, schedule, 99)
     batch = draws.batch(0)
     short = Schedule(steps=1, batch_s=6.0, rate=0.0, save_every=1)
-    untrained = train_ctc(clips, CONFIG, short, tmp_path / "a", seed=0)
-    trained = train_ctc(clips, CONFIG, schedule, tmp_path / "b", seed=0)
+    untrained = train_ctc(clips, CONFIG, short, tmp_path / "a", seed=0, say=print)
+    trained = train_ctc(clips, CONFIG, schedule, tmp_path / "b", seed=0, say=print)
     with torch.no_grad():
         before, after = (ctc_loss(model, batch, False) for model in (untrained, trained))
     assert float(after) < 0.6 * float(before)

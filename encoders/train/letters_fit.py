@@ -1,0 +1,120 @@
+"""A recogniser of letters, trained on a run's own speech, as its audio tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from encoders.audio_tokens.conv_ctc import save_conv_ctc
+from encoders.audio_tokens.conv_ctc_network import ConvCtcConfig
+from encoders.train.config import Seed, Training
+from encoders.train.ctc.corpus import Clip, build_clips
+from encoders.train.ctc.loop import Schedule, train_ctc
+from encoders.train.data.rows import ROWS, checked_rows, clip_numbers
+from encoders.train.data.screen import Screen
+from encoders.train.data.seeds import read_seed
+from encoders.train.data.sound import sounds
+from mining.config import stage_hash
+from mining.contract.errors import ConfigError, InputError
+from mining.contract.speech import SPEECH_RATE_HZ
+
+Say = Callable[[str], None]
+
+
+def fitted_letters(config: Training, states: Path, say: Say) -> Path:
+    """The folder of a recogniser as ``model.fit_letters`` says, trained unless an earlier run did it.
+
+    A run that is killed goes on where it was.
+
+    Args:
+        config: of the run; ``model.fit_letters`` is given.
+        states: folder that the tokenizer's is in.
+        say: takes lines of progress.
+
+    Raises:
+        ConfigError: there is no speech to learn from, or a share of an unknown seed.
+        InputError: no clip has a transcript.
+    """
+    fit, seeds = config.model.fit_letters, config.data.seeds
+    if fit is None or not seeds:
+        raise ConfigError("model.fit_letters: must have speech to learn, but data.seeds is empty")
+    if config.data.held_out:
+        raise ConfigError(
+            f"data.held_out: must be 0 with model.fit_letters, which would learn those clips, but is "
+            f"{config.data.held_out}; leave them out of the manifest, or fit the letters in a run of "
+            "their own and name model.audio_tokenizer"
+        )
+    for name in fit.shares:
+        if name not in seeds:
+            raise ConfigError(f"model.fit_letters.shares: there is no seed {name!r}")
+    decided = {"fit": fit, "seeds": seeds, "seed": config.seed}
+    key = stage_hash("letters", decided)
+    folder = states / f"letters-{key}"
+    if folder.is_dir():
+        return folder
+    screen = Screen(config.contamination)
+    groups = [_clips(name, seed, screen) for name, seed in seeds.items()]
+    clips = build_clips(groups, states / f"spectra-{key}")
+    if not clips.langs:
+        raise InputError(
+            "data.seeds: must hold clips with transcripts to learn letters, but hold none"
+        )
+    hours = clips.offsets[-1] / 360_000
+    say(f"learning letters from {len(clips.langs)} clips, {hours:.1f} h ({clips.refused} unusable)")
+    schedule = Schedule(
+        steps=fit.steps,
+        batch_s=fit.batch_s,
+        rate=fit.rate,
+        warm_up=fit.warm_up,
+        shares=tuple(fit.shares.get(name, 1.0 if not fit.shares else 0.0) for name in seeds),
+        language_power=fit.language_power,
+        strength=fit.strength,
+        save_every=config.work.checkpoint_every,
+    )
+    sizes = ConvCtcConfig(width=fit.width, blocks=fit.blocks)
+    model = train_ctc(
+        clips, sizes, schedule, states / f"letters-state-{key}", seed=config.seed, say=say
+    )
+    save_conv_ctc(model, folder, config.model.name)
+    return folder
+
+
+def _clips(name: str, seed: Seed, screen: Screen) -> Iterator[Clip]:
+    """Clips of a seed that have a transcript."""
+    parts = [ROWS.empty_table()]
+    parts += [
+        checked_rows(raw, seed, screen, _pass_over) for raw in read_seed(name, seed, _pass_over)
+    ]
+    rows = pa.concat_tables(parts)
+    clips, numbers = clip_numbers(rows)
+    texts = dict(
+        zip(
+            reversed(numbers.tolist()),  # of several rows the first one counts
+            reversed(
+                [
+                    (reading or transcript, lang)
+                    for reading, transcript, lang in zip(
+                        rows["reading"].to_pylist(),
+                        rows["transcript"].to_pylist(),
+                        rows["lang"].to_pylist(),
+                        strict=True,
+                    )
+                ]
+            ),
+            strict=True,
+        )
+    )
+    for sound in sounds(clips, int(seed.max_s * SPEECH_RATE_HZ), _unknown):
+        text, lang = texts[sound.number]
+        if text and sound.samples is not None and sound.fault is None:
+            yield Clip(samples=sound.samples, text=text, lang=lang)
+
+
+def _pass_over(row_id: str, reason: str, detail: str) -> None:
+    """Refused rows are listed when the data are loaded."""
+
+
+def _unknown(clip_id: bytes) -> bool:
+    return False

@@ -1,0 +1,120 @@
+"""A network small enough to learn from nothing in half a minute: a bag of letter n-grams.
+
+Letters that are heard and letters that are read go through the same network; whether they have the
+same rows in its table is what the experiment is about.
+
+B items, F n-grams of all, R rows, W width of a vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from torch import nn
+from torch.nn import functional
+
+from encoders.audio_tokens.card import AudioTokenizerCard
+from encoders.dual.config import DualEncoderConfig, Tie
+from encoders.dual.items import Item, Spoken
+from encoders.dual.model import DualEncoder
+from encoders.dual.tower import Tower
+from encoders.dual.wording import Wording
+from encoders.train.ctc.letters import letters
+from encoders.wordbag.features import span_hashes
+
+ROWS = 65_536
+WIDTH = 128
+_HIDDEN = 512
+_ORDERS = (3, 4, 5)
+_ROW_DEVIATION = 0.1
+
+
+class NgramTower(Tower):
+    """Rows of 3 to 5 letters of each word are added up, normalised, and go through a small network.
+
+    Args:
+        wording: what an item says.
+        tie: ``own``: n-grams that are heard have rows of their own; ``spelling``: those of text.
+    """
+
+    pads = False
+
+    def __init__(self, wording: Wording, tie: Tie) -> None:
+        super().__init__()
+        self.max_tokens = 512
+        self.text = nn.Parameter(torch.randn(ROWS, WIDTH) * _ROW_DEVIATION)
+        own = torch.randn(ROWS, WIDTH) * _ROW_DEVIATION
+        self.audio = nn.Parameter(own) if tie == "own" else None
+        self.norm = nn.LayerNorm(WIDTH)
+        self.wide = nn.Linear(WIDTH, _HIDDEN)
+        self.narrow = nn.Linear(_HIDDEN, WIDTH, bias=False)
+        nn.init.zeros_(self.narrow.weight)
+        self._wording = wording
+        self._known: dict[str, NDArray[np.int32]] = {}
+
+    def lengths(self, items: Sequence[Item]) -> NDArray[np.int64]:
+        """One for each item: nothing is padded."""
+        return np.ones(len(items), np.int64)
+
+    def forward(self, items: Sequence[Item], tokens: int | None = None) -> torch.Tensor:
+        """Vectors [B, W]."""
+        rows = self._rows([self._wording.text(item) for item in items])
+        spoken = torch.tensor([isinstance(item, Spoken) for item in items]).unsqueeze(1)
+        offsets = np.cumsum([0, *map(len, rows)])
+        places = torch.from_numpy(np.concatenate(rows).astype(np.int64))
+        starts = torch.from_numpy(offsets[:-1])
+        sums = functional.embedding_bag(places, self.text, starts, mode="sum")
+        if self.audio is not None and bool(spoken.any()):
+            heard = functional.embedding_bag(places, self.audio, starts, mode="sum")
+            sums = torch.where(spoken, heard, sums)
+        normed = self.norm(sums)
+        found: torch.Tensor = normed + self.narrow(functional.gelu(self.wide(normed)))
+        return found
+
+    def parts(self) -> dict[str, list[nn.Parameter]]:
+        """``audio``: rows of their own, where there are some; ``text``: everything else."""
+        audio = [] if self.audio is None else [self.audio]
+        text = [value for value in self.parameters() if value is not self.audio]
+        return {"text": text, "audio": audio, "projection": []}
+
+    def save(self, folder: Path, config: DualEncoderConfig) -> None:
+        """Write the weights."""
+        save_file(self.state_dict(), folder / "model.safetensors")
+
+    def _rows(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        self._known.update(zip(new, ngram_rows(new, ROWS), strict=True))
+        return [self._known[text] for text in texts]
+
+
+def ngram_rows(texts: Sequence[str], rows: int) -> list[NDArray[np.int32]]:
+    """Rows of the n-grams of the words of each text, int32 [its F] in 0 ... ``rows`` - 1."""
+    words: dict[str, int] = {}
+    spelled = [[words.setdefault(f"<{w}>", len(words)) for w in letters(t).split()] for t in texts]
+    hashes, owners = span_hashes(list(words), _ORDERS)
+    order = np.argsort(owners, kind="stable")
+    of_words = (hashes[order] % np.uint32(rows)).astype(np.int32)
+    ends = np.cumsum(np.bincount(owners, minlength=len(words)))
+    parts = np.split(of_words, ends[:-1]) if words else []
+    none = np.zeros(0, np.int32)
+    return [np.concatenate([none, *(parts[word] for word in line)]) for line in spelled]
+
+
+def new_encoder(card: AudioTokenizerCard, tokenizer: Path, tie: Tie, seed: int) -> DualEncoder:
+    """A dual encoder that knows nothing."""
+    config = DualEncoderConfig(
+        name="unseen-language",
+        dim=WIDTH,
+        prefix="",  # an unseen language's name with "Speech" behind it would be drawn, not learned
+        tie=tie,
+        tower="ngrams",
+        text_rows=ROWS,
+        audio_units=card.units,
+    )
+    torch.manual_seed(seed)
+    return DualEncoder(config, card, tokenizer, NgramTower(Wording(config, card), tie))
