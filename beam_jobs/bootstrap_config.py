@@ -68,9 +68,12 @@ class Bootstrap:
     Attributes:
         schema: version of this format.
         output: local folder; ``output`` of the two configs is not used.
-        mining: a mining run's YAML file. Its ``evaluate.gold`` judges the rounds and is never learned
-            from; its ``model`` keeps all settings but the path, which is that of the newest model.
-        training: a training run's YAML file: the seed and the start.
+        mining: a mining run's YAML file. Its ``evaluate.gold`` judges the rounds: its sentences, also
+            those that are nearly the same, are learned from neither in what is mined nor in the seed,
+            and what is mined shares no moment with its recordings; to keep those out of the seed is
+            the user's part. ``model`` keeps all settings but the path: that of the newest model.
+        training: a training run's YAML file: the seed and the start. Nothing is held out beside the
+            gold, so that every round learns from the same seed.
         stop: see :class:`Stop`.
         rounds: of mining and learning from it, at most; round 0 learns from the seed alone.
         first: ``trained``: round 0 is the training config as it is; ``start``: round 0 is the

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from beam_jobs.bootstrap_config import Bootstrap
 from beam_jobs.tasks import modality_of
+from encoders.dual.config import AUDIO_TOKENIZER_FOLDER
 from encoders.train.config import Data, Model, Seed, Texts, Training, load_training
 from encoders.train.starting import goes_on, own_tokenizer, start_folder
 from mining.config import Config, load_config
@@ -88,11 +89,12 @@ class Setup:
             # what decides its weights stands in its folder
             return replace(
                 model, start=str(newest), revision=None, audio_tokenizer=None, fit=None,
-                tie=None, pooling=None, dim=None,
+                fit_letters=None, tie=None, pooling=None, dim=None,
             )  # fmt: skip
-        if model.fit is not None:
+        if model.fit is not None or model.fit_letters is not None:
             # fitted once: other units each round could not be compared, and would be heard anew
-            return replace(model, fit=None, audio_tokenizer=str(newest / "audio_tokenizer"))
+            fitted = str(newest / AUDIO_TOKENIZER_FOLDER)
+            return replace(model, fit=None, fit_letters=None, audio_tokenizer=fitted)
         return model
 
 
@@ -200,18 +202,19 @@ def _faults_of_corpus(mining: Config, name: str, where: str) -> Iterator[str]:
 def _require_usable_start(setup: Setup) -> None:
     model = setup.training.model
     folder = start_folder(model)
-    if setup.config.first == "start" and not goes_on(folder):
+    if setup.config.first == "start" and not goes_on(folder, model):
         raise ConfigError(
-            f"{setup.config.training}: model.start: must be a dual encoder where first is start, since "
-            f"round 0 mines with it, but {model.start!r} is none; set first: trained"
+            f"{setup.config.training}: model.start: must be a dual encoder to go on from where first is "
+            f"start, since round 0 mines with it, but {model.start!r} is none; set first: trained"
         )
     own = own_tokenizer(folder, model)
-    if own is None and model.audio_tokenizer is None and model.fit is None:
+    given = (model.audio_tokenizer, model.fit, model.fit_letters)
+    if own is None and all(one is None for one in given):
         spoken = [task for task in setup.mining.tasks if setup.hears(task)]
         if spoken:
             raise ConfigError(
                 f"{setup.config.training}: model: must hear for task {spoken[0]}, but has no audio "
-                "tokenizer; give model.audio_tokenizer or model.fit, or mine text only"
+                "tokenizer; give model.audio_tokenizer or a fit, or mine text only"
             )
 
 

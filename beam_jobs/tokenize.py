@@ -135,7 +135,8 @@ class Tokenize(Stage):
         tokenizer, counters = self._tokenizer, Counter[str]()
         stream = self._clips(channels)
         while held := list(islice(stream, _BATCH_CLIPS)):
-            found = tokenizer.frames([samples for *_, samples in held])
+            langs = [channels[place].lang for place, *_ in held]
+            found = tokenizer.frames([samples for *_, samples in held], langs)
             for (place, clip, samples), frames in zip(held, found, strict=True):
                 inside = channels[place].inside(clip)
                 dealt = frames_of_regions(frames, tokenizer.rate_hz, *inside)

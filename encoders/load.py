@@ -69,7 +69,7 @@ def load_encoder(
     if device not in _DEVICES:
         raise ConfigError(f"device: must be one of {', '.join(_DEVICES)}, but is {device!r}")
     kind, path = _resolve(ref, _MODEL_FILES)
-    _refuse_idle_settings(ref, kind)
+    _refuse_idle_settings(ref, kind, path)
     if kind == _VECTORS:
         from encoders.precomputed import PrecomputedEncoder
 
@@ -114,7 +114,7 @@ def describe_encoder(model: str | ModelRef) -> EncoderCard:
     """
     ref = _ref(model, {})
     kind, path = _resolve(ref, [*_CONFIG_FILES, *_AUDIO_TOKENIZER_FILES])
-    _refuse_idle_settings(ref, kind)
+    _refuse_idle_settings(ref, kind, path)
     if kind == _VECTORS:
         from encoders.precomputed import PrecomputedEncoder
 
@@ -197,7 +197,7 @@ def _resolve(ref: ModelRef, files: list[str]) -> tuple[str, Path]:
     return kind, path
 
 
-def _refuse_idle_settings(ref: ModelRef, kind: str) -> None:
+def _refuse_idle_settings(ref: ModelRef, kind: str, path: Path) -> None:
     """A setting that would do nothing is a mistake of the user's."""
     useful = {
         _VECTORS: {"space", "ids"},
@@ -206,6 +206,8 @@ def _refuse_idle_settings(ref: ModelRef, kind: str) -> None:
         # Prefix and pooling are what it was trained with.
         DUAL: {"space", "max_tokens", "dtype", "batch_tokens"},
     }
+    if kind == DUAL and read_json(path / "dual_encoder.json").get("tower") == "wordbag":
+        useful[DUAL] = set()  # it computes one text at a time, as far as bytes go
     for field in dataclasses.fields(ModelRef):
         is_set = field.name != "path" and getattr(ref, field.name) != field.default
         idle = field.name == "ids" if kind not in useful else field.name not in useful[kind]

@@ -18,6 +18,7 @@ class AudioTokenizerCard:
         rate_hz: frames a second.
         context_s: how far to each side a unit depends on the samples; infinite with attention.
         max_clip_s: longest clip that it takes, seconds.
+        languages: ISO 639-3 codes that it hears with other ears; empty: it asks for no language.
     """
 
     name: str
@@ -28,6 +29,7 @@ class AudioTokenizerCard:
     rate_hz: float
     context_s: float
     max_clip_s: float
+    languages: tuple[str, ...] = ()
 
 
 class KnownByCard:
@@ -79,3 +81,8 @@ class KnownByCard:
     def max_clip_s(self) -> float:
         """Longest clip that it takes, seconds."""
         return self._card.max_clip_s
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Codes that it hears with other ears; empty: it asks for no language."""
+        return self._card.languages

@@ -9,6 +9,7 @@ T samples, F output frames.
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from encoders.audio_tokens.conv_ctc_network import (
     ConvCtcModel,
     context_s,
 )
+from encoders.audio_tokens.lexicon import LEXICON_FILE, Confusions
 from encoders.audio_tokens.logmel import log_mel
 from encoders.audio_tokens.settings import CONV_CTC, SETTINGS_FILE, read_settings
 from encoders.audio_tokens.writing import new_folder, write_settings
@@ -35,6 +37,7 @@ from mining.contract.speech import SPEECH_RATE_HZ, Samples
 
 _WEIGHTS = "model.safetensors"
 _SIZES = ("width", "blocks", "kernel", "expand")
+_FIELDS = {"name", "sizes", "languages", "confusions"}
 _SCALE = ".scale"  # behind the name of a tensor of 8-bit rows
 _MAX_CLIP_S = 30.0
 _LEVELS = 127
@@ -49,23 +52,39 @@ class ConvCtcUnits(KnownByCard):
         self._device = device
 
     @torch.inference_mode()
-    def frames(self, clips: Sequence[Samples]) -> list[NDArray[np.int16]]:
+    def frames(
+        self, clips: Sequence[Samples], langs: Sequence[str] | None = None
+    ) -> list[NDArray[np.int16]]:
         """Units of each clip, int16 [F], F = the clip's seconds x 50, rounded down."""
         found = []
-        for clip in clips:
+        for clip, lang in zip(clips, langs or [""] * len(clips), strict=True):
             wanted = int(len(clip) / SPEECH_RATE_HZ * RATE_HZ)
             if not wanted:
                 found.append(np.zeros(0, np.int16))
                 continue
             spectrum = log_mel(torch.from_numpy(np.ascontiguousarray(clip)).unsqueeze(0))
             counts = torch.tensor([spectrum.shape[1]], device=self._device)
-            logits = self._model(spectrum.to(self._device), counts)[-1][0]
+            number = self._model.numbers_of([lang]).to(self._device)
+            logits = self._model(spectrum.to(self._device), counts, number)[-1][0]
             found.append(logits.argmax(dim=1).cpu().numpy().astype(np.int16)[:wanted])
         return found
 
 
-def save_conv_ctc(model: ConvCtcModel, folder: Path, name: str) -> None:
+def save_conv_ctc(
+    model: ConvCtcModel,
+    folder: Path,
+    name: str,
+    confusions: Confusions | None = None,
+    lexicon: Path | None = None,
+) -> None:
     """Write the folder of an audio tokenizer.
+
+    Args:
+        model: trained.
+        folder: that does not exist yet.
+        name: for people.
+        confusions: measured on speech; None: guessed.
+        lexicon: words that its letters may be; None: they stay letters.
 
     Raises:
         ConfigError: the folder exists.
@@ -82,8 +101,17 @@ def save_conv_ctc(model: ConvCtcModel, folder: Path, name: str) -> None:
             tensors[key] = value.float()
     with new_folder(folder) as made:
         save_file(tensors, made / _WEIGHTS)
+        if lexicon is not None:
+            shutil.copyfile(lexicon, made / LEXICON_FILE)
         sizes = {size: getattr(model.config, size) for size in _SIZES}
-        write_settings(made, CONV_CTC, {"name": name, "sizes": sizes})
+        counts = confusions or Confusions.guessed(len(SYMBOLS))
+        stated = {
+            "name": name,
+            "sizes": sizes,
+            "languages": list(model.config.languages),
+            "confusions": {"given": counts.given.tolist(), "added": counts.added.tolist()},
+        }
+        write_settings(made, CONV_CTC, stated)
 
 
 def load_conv_ctc(folder: Path, *, device: str = "cpu", threads: int | None = None) -> ConvCtcUnits:
@@ -141,7 +169,30 @@ def describe_conv_ctc(folder: Path) -> AudioTokenizerCard:
         rate_hz=RATE_HZ,
         context_s=context_s(config),
         max_clip_s=_MAX_CLIP_S,
+        languages=tuple(config.languages),
     )
+
+
+def confusions_of(folder: Path) -> Confusions:
+    """Which letters it takes for which.
+
+    Raises:
+        CheckpointError: a file is missing or ill-formed.
+    """
+    _config(folder)
+    stated = read_settings(folder)[1]["confusions"]
+    try:
+        given = np.array(stated["given"], dtype=np.float64)
+        added = np.array(stated["added"], dtype=np.float64)
+    except (TypeError, KeyError, ValueError):
+        given, added = np.zeros(0), np.zeros(0)
+    wanted = len(SYMBOLS)
+    if given.shape != (wanted, wanted) or added.shape != (wanted,) or not (given >= 0).all():
+        raise CheckpointError(
+            f"{folder / SETTINGS_FILE}: confusions must be counts of {wanted} x {wanted} letters, but "
+            "are not; copy the folder again"
+        )
+    return Confusions(given=given, added=added)
 
 
 def _config(folder: Path) -> ConvCtcConfig:
@@ -149,13 +200,13 @@ def _config(folder: Path) -> ConvCtcConfig:
     sizes = settings.get("sizes")
     if (
         kind != CONV_CTC
-        or settings.keys() != {"name", "sizes"}
+        or settings.keys() != _FIELDS
         or not isinstance(sizes, dict)
         or sizes.keys() != set(_SIZES)
         or not all(type(size) is int and size > 0 for size in sizes.values())
     ):
         raise CheckpointError(
-            f"{folder / SETTINGS_FILE}: must give name and the sizes {', '.join(_SIZES)} as positive "
-            "whole numbers, but does not; copy the folder again"
+            f"{folder / SETTINGS_FILE}: must give {', '.join(sorted(_FIELDS))}, and the sizes "
+            f"{', '.join(_SIZES)} as positive whole numbers, but does not; copy the folder again"
         )
-    return ConvCtcConfig(**sizes)
+    return ConvCtcConfig(**sizes, languages=[str(lang) for lang in settings["languages"]])

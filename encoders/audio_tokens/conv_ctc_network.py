@@ -10,6 +10,7 @@ second), M mel bands, W width, S symbols.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -36,6 +37,8 @@ class ConvCtcConfig(PretrainedConfig):  # type: ignore[misc]
         kernel: frames that a block looks at, odd.
         expand: inner width of a block over W.
         symbols: S, blank included.
+        languages: ISO 639-3 codes that it is told apart by: how a sound is spelled is a matter of
+            language. Others, and speech of unknown language, it spells as it can.
     """
 
     model_type = "conv_ctc"
@@ -47,6 +50,7 @@ class ConvCtcConfig(PretrainedConfig):  # type: ignore[misc]
         kernel: int = 9,
         expand: int = 4,
         symbols: int = len(SYMBOLS),
+        languages: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -55,6 +59,7 @@ class ConvCtcConfig(PretrainedConfig):  # type: ignore[misc]
         self.kernel = kernel
         self.expand = expand
         self.symbols = symbols
+        self.languages = list(languages)
 
 
 class Block(nn.Module):
@@ -88,21 +93,34 @@ class ConvCtcModel(PreTrainedModel):  # type: ignore[misc]
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.norm = nn.LayerNorm(config.width)
         self.head = nn.Linear(config.width, OUTPUTS * config.symbols)
+        self.language = nn.Embedding(1 + len(config.languages), config.width)
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
         """As torch draws them, but residual blocks begin near the identity."""
         if isinstance(module, Block):
             nn.init.normal_(module.narrow.weight, std=0.1 / module.narrow.in_features**0.5)
+        elif isinstance(module, nn.Embedding):
+            nn.init.zeros_(module.weight)
+
+    def numbers_of(self, langs: Sequence[str]) -> torch.Tensor:
+        """Numbers of languages, int64 [B]; 0: unknown."""
+        known = {lang: number for number, lang in enumerate(self.config.languages, start=1)}
+        return torch.tensor([known.get(lang, 0) for lang in langs])
 
     def forward(
-        self, spectra: torch.Tensor, frames: torch.Tensor, taps: tuple[int, ...] = ()
+        self,
+        spectra: torch.Tensor,
+        frames: torch.Tensor,
+        langs: torch.Tensor,
+        taps: tuple[int, ...] = (),
     ) -> list[torch.Tensor]:
         """Logits [B, O, S] after the blocks in ``taps`` and after the last one.
 
         Args:
             spectra: log-mel [B, F, M]; beyond a clip's end anything.
             frames: int64 [B], spectral frames of each clip.
+            langs: int64 [B], see :meth:`numbers_of`.
             taps: numbers of blocks whose output is read, too.
         """
         spectra = functional.pad(spectra, (0, 0, 0, -spectra.shape[1] % STRIDE))
@@ -113,7 +131,7 @@ class ConvCtcModel(PreTrainedModel):  # type: ignore[misc]
         padded = functional.pad(spectra, (0, 0, STRIDE // 2, STRIDE // 2))
         windows = padded.unfold(1, 2 * STRIDE, STRIDE).flatten(2)
         mask = heard[:, ::STRIDE]
-        x = self.front(windows) * mask
+        x = (self.front(windows) + self.language(langs).unsqueeze(1)) * mask
         found = []
         for number, block in enumerate(self.blocks):
             x = block(x, mask)

@@ -71,13 +71,16 @@ class CtcUnits(KnownByCard):
         self._card, self._network = card, network.to(device)
         self._inputs, self._framing, self._device = inputs, framing, device
 
-    def frames(self, clips: Sequence[Samples]) -> list[NDArray[np.int16]]:
+    def frames(
+        self, clips: Sequence[Samples], langs: Sequence[str] | None = None
+    ) -> list[NDArray[np.int16]]:
         """Units of each clip: int16 [F]; ties go to the lowest.
 
         A clip that is shorter than half a frame, or has a sample that is not finite, has none.
 
         Args:
             clips: float32 [T] each, at SPEECH_RATE_HZ, none longer than ``max_clip_s``.
+            langs: not asked for.
 
         Raises:
             ConfigError: a clip is longer than ``max_clip_s``.

@@ -61,13 +61,16 @@ class KMeansUnits(KnownByCard):
         self._centroids = torch.from_numpy(centroids).double().to(states.device)
         self._halves = (self._centroids**2).sum(dim=1) / 2
 
-    def frames(self, clips: Sequence[Samples]) -> list[NDArray[np.int16]]:
+    def frames(
+        self, clips: Sequence[Samples], langs: Sequence[str] | None = None
+    ) -> list[NDArray[np.int16]]:
         """Units of each clip: int16 [F].
 
         A clip that is shorter than half a frame, or has a sample that is not finite, has none.
 
         Args:
             clips: float32 [T] each, at SPEECH_RATE_HZ, none longer than ``max_clip_s``.
+            langs: not asked for.
 
         Raises:
             ConfigError: a clip is longer than ``max_clip_s``.

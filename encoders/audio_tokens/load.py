@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from encoders.audio_tokens.card import AudioTokenizerCard
-from encoders.audio_tokens.settings import CTC, KMEANS, read_settings
+from encoders.audio_tokens.lexicon import LEXICON_FILE, Confusions, Speller, read_speller
+from encoders.audio_tokens.settings import CONV_CTC, CTC, KMEANS, read_settings
+from mining.contract.errors import CheckpointError
 
 if TYPE_CHECKING:
     from mining.contract.speech import AudioTokenizer
@@ -63,3 +65,29 @@ def describe_audio_tokenizer(folder: Path) -> AudioTokenizerCard:
     from encoders.audio_tokens.conv_ctc import describe_conv_ctc
 
     return describe_conv_ctc(folder)
+
+
+def load_speller(folder: Path) -> Speller | None:
+    """What turns the letters of a CTC tokenizer into words; None of one without a lexicon.
+
+    Args:
+        folder: as for ``load_audio_tokenizer``.
+
+    Raises:
+        CheckpointError: the lexicon is damaged, or belongs to another recogniser.
+    """
+    path = folder / LEXICON_FILE
+    if not path.is_file():
+        return None
+    card = describe_audio_tokenizer(folder)
+    if card.symbols is None or card.symbols[:2] != ("", " "):
+        raise CheckpointError(
+            f"{path}: must lie beside a recogniser whose first units are the blank and the space, but "
+            f"{card.name} is none; remove it"
+        )
+    confusions = Confusions.guessed(card.units)
+    if read_settings(folder)[0] == CONV_CTC:
+        from encoders.audio_tokens.conv_ctc import confusions_of
+
+        confusions = confusions_of(folder)
+    return read_speller(path, card.symbols, confusions)

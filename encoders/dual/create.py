@@ -53,7 +53,7 @@ def create_dual_encoder(
     if read_json(folder / "config.json").get("model_type") == WORDBAG:
         from encoders.dual.create_wordbag import over_wordbag
 
-        return over_wordbag(folder, audio_tokenizer, config, seed)
+        return over_wordbag(folder, audio_tokenizer, config)
     with loading(folder), torch.random.fork_rng(devices=[]):  # all is drawn on the CPU
         torch.manual_seed(seed)  # a pooler that the weights lack is drawn, too
         network = load_backbone(folder, dtype)
@@ -67,7 +67,9 @@ def create_dual_encoder(
             torch.manual_seed(seed)
             projection = nn.Linear(hidden_size(network), config.dim or 0)
             projection = projection.to(getattr(torch, dtype))
-        tower = TransformerTower(network, tokenizer, config, Wording(config, units), projection)
+        tower = TransformerTower(
+            network, tokenizer, config, Wording(config, units, audio_tokenizer), projection
+        )
     return DualEncoder(config, units, audio_tokenizer, tower).to(device).eval()
 
 

@@ -15,7 +15,7 @@ from encoders.wordbag.model import WordBagModel
 
 
 def over_wordbag(
-    folder: Path, audio_tokenizer: Path | None, config: DualEncoderConfig, seed: int
+    folder: Path, audio_tokenizer: Path | None, config: DualEncoderConfig
 ) -> DualEncoder:
     """The text part of a word bag with new ears, or none; in evaluation mode.
 
@@ -25,14 +25,13 @@ def over_wordbag(
         folder: of the word bag.
         audio_tokenizer: one that spells, in Latin letters.
         config: name, space, languages and licence are used.
-        seed: of the ears.
 
     Raises:
         CheckpointError: the word bag or the audio tokenizer cannot be used.
         ConfigError: the audio tokenizer does not spell.
     """
     units = described_units(audio_tokenizer, dataclasses.replace(config, tie="spelling"))
-    model = with_ears(load_wordbag(folder), units is not None, seed)
+    model = with_ears(load_wordbag(folder), units is not None)
     return dual_wordbag(model, config, units, audio_tokenizer)
 
 
@@ -55,5 +54,5 @@ def dual_wordbag(
         text_rows=model.config.rows,
         audio_units=0 if units is None else units.units,
     )
-    tower = WordBagTower(model, Wording(config, units))
+    tower = WordBagTower(model, Wording(config, units, audio_tokenizer))
     return DualEncoder(config, units, audio_tokenizer, tower).eval()

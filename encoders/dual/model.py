@@ -54,7 +54,7 @@ class DualEncoder(nn.Module):
         self.units = units
         self.audio_tokenizer_folder = audio_tokenizer_folder
         self.tower = tower
-        self._wording = Wording(config, units)
+        self._wording = Wording(config, units, audio_tokenizer_folder)
 
     @property
     def dim(self) -> int:
@@ -149,8 +149,8 @@ class DualEncoder(nn.Module):
         """
         config = read_config(folder)
         units = read_units(folder, config)
-        tower = load_tower(folder, config, Wording(config, units), dtype)
         home = None if units is None else folder / AUDIO_TOKENIZER_FOLDER
+        tower = load_tower(folder, config, Wording(config, units, home), dtype)
         return cls(config, units, home, tower).to(device).eval()
 
     def named(self, *, name: str, space: str | None, languages: tuple[str, ...]) -> None:

@@ -1,7 +1,7 @@
 """A word bag as the one network of a dual encoder: this project's own, small enough to be shipped.
 
 Text is a bag of words and n-grams; speech is the words that its audio tokens spell, read by the same
-rows, and n-grams of those letters with rows of their own.
+rows. What is done with the rows begins alike, but speech may learn which words not to trust.
 
 Shape legend: B items, D width of a vector.
 """
@@ -23,15 +23,12 @@ from encoders.dual.config import CONFIG_FILE, DualEncoderConfig
 from encoders.dual.items import Item, Spoken
 from encoders.dual.tower import Tower
 from encoders.dual.wording import Wording
-from encoders.wordbag.ears import packed_rows, unpacked_rows
 from encoders.wordbag.features import MAX_TOKENS, tokens_of
 from encoders.wordbag.model import WordBagConfig, WordBagModel
 from encoders.wordbag.reader import one_thread, vectors_of
 from mining.contract.errors import CheckpointError
 
-HEARD_ROWS = 65_536  # of n-grams of sounds: 4 MB in 4 bits
 _WEIGHTS = "model.safetensors"
-_TABLE = "ears.table"
 
 
 class WordBagTower(Tower):
@@ -67,28 +64,23 @@ class WordBagTower(Tower):
         }
 
     def save(self, folder: Path, config: DualEncoderConfig) -> None:
-        """Write ``config.json`` and ``model.safetensors``: tables in 4 bits, the rest in float16."""
-        tensors: dict[str, torch.Tensor] = {}
-        for name, value in self.model.state_dict().items():
-            if name == _TABLE:
-                tensors |= {f"{name}.{key}": part for key, part in packed_rows(value).items()}
-            else:
-                tensors[name] = value.half() if value.is_floating_point() else value
+        """Write ``config.json`` and ``model.safetensors``: the table in 4 bits, the rest in float16."""
+        tensors = {
+            name: (value.half() if value.is_floating_point() else value).contiguous()
+            for name, value in self.model.state_dict().items()
+        }
         self.model.config.save_pretrained(folder)
-        save_file({name: value.contiguous() for name, value in tensors.items()}, folder / _WEIGHTS)
+        save_file(tensors, folder / _WEIGHTS)
 
 
-def with_ears(model: WordBagModel, hears: bool, seed: int) -> WordBagModel:
-    """The text part of a word bag, with ears that are still to be trained, or without."""
-    sizes = {**model.config.to_dict(), "heard_rows": HEARD_ROWS if hears else 0}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        found = WordBagModel(WordBagConfig(**sizes))
+def with_ears(model: WordBagModel, hears: bool) -> WordBagModel:
+    """The text part of a word bag, with ears that begin as a copy of it, or without."""
+    found = WordBagModel(WordBagConfig(**{**model.config.to_dict(), "hears": hears}))
     for name in ("keys", "table", "scales"):
         setattr(found, name, getattr(model, name))
     found.head.load_state_dict(model.head.state_dict())
     if found.ears is not None:
-        found.ears.head.load_state_dict(model.head.state_dict())
+        found.ears.load_state_dict(model.head.state_dict())
     return found
 
 
@@ -115,12 +107,7 @@ def load_wordbag(folder: Path) -> WordBagModel:
     """
     try:
         model = WordBagModel(WordBagConfig.from_pretrained(folder))
-        tensors = load_file(folder / _WEIGHTS)
-        packed = {key: tensors.pop(f"{_TABLE}.{key}") for key in ("codes", "scales")
-                  if model.ears is not None}  # fmt: skip
-        if packed:
-            tensors[_TABLE] = unpacked_rows(packed)
-        model.load_state_dict(tensors)
+        model.load_state_dict(load_file(folder / _WEIGHTS))
     except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(
             f"{folder}: must be a word bag (config.json, {_WEIGHTS}), but cannot be opened: {error}"

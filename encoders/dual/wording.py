@@ -6,23 +6,39 @@ L tokens.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from encoders.audio_tokens.card import AudioTokenizerCard
 from encoders.audio_tokens.collapse import collapsed, spelled
+from encoders.audio_tokens.lexicon import Speller
+from encoders.audio_tokens.load import load_speller
 from encoders.dual.config import DualEncoderConfig
 from encoders.dual.items import Item, Spoken, Written
 from encoders.dual.language_names import language_name
 
 
 class Wording:
-    """Reads items as one model's settings and audio tokenizer say."""
+    """Reads items as one model's settings and audio tokenizer say.
 
-    def __init__(self, config: DualEncoderConfig, units: AudioTokenizerCard | None) -> None:
+    Args:
+        config: of the model.
+        units: card of its audio tokenizer; None: it reads text only.
+        audio_tokenizer: folder of that, whose lexicon, if it has one, turns letters into words.
+    """
+
+    def __init__(
+        self,
+        config: DualEncoderConfig,
+        units: AudioTokenizerCard | None,
+        audio_tokenizer: Path | None = None,
+    ) -> None:
         self._prefix = config.prefix
         self._units = units
+        self._home = audio_tokenizer
         self._spells = config.tie == "spelling"
         # CTC tells a doubled letter from a long one by the blank between, so there repeats are one.
         self._merges = config.merge_repeats or (units is not None and units.blank is not None)
@@ -41,7 +57,11 @@ class Wording:
         if isinstance(item, Written):
             return item.text
         units = self._heard()
-        return spelled(item.regions, units.symbols or (), units.blank)
+        symbols = units.symbols or ()
+        if self._speller is None:
+            return spelled(item.regions, symbols, units.blank)
+        letters = [spelled((frames,), symbols, units.blank) for frames in item.regions]
+        return " ".join(self._speller.words(one, item.lang) for one in letters if one)
 
     def tokens(self, item: Spoken) -> NDArray[np.int64]:
         """Units of all regions, one after the other: int64 [L], 0-based."""
@@ -75,6 +95,10 @@ class Wording:
             fault = self.fault(item)
             if fault:
                 raise ValueError(f"items[{place}]: must be something to embed, but {fault}")
+
+    @cached_property
+    def _speller(self) -> Speller | None:
+        return None if self._home is None else load_speller(self._home)
 
     def _heard(self) -> AudioTokenizerCard:
         if self._units is None:

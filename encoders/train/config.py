@@ -176,6 +176,8 @@ class FitLetters:
         shares: how often each seed is drawn; not given: all alike.
         language_power: within a seed, a language of n clips is drawn with n to this power.
         strength: of augmentation: tempo, voice, room, microphone, noise; 0 to 1.
+        lexicon: words of languages (``lexicon.parquet``) that misheard letters are taken for; null:
+            letters stay letters.
     """
 
     width: int = setting(default=256, low=8)
@@ -187,6 +189,7 @@ class FitLetters:
     shares: Mapping[str, float] = setting(default={})
     language_power: float = setting(default=0.5, low=0.0, high=1.0)
     strength: float = setting(default=0.4, low=0.0, high=1.0)
+    lexicon: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from encoders.audio_tokens.conv_ctc import save_conv_ctc
-from encoders.audio_tokens.conv_ctc_network import ConvCtcConfig
+from encoders.audio_tokens.conv_ctc_network import SYMBOLS, ConvCtcConfig
+from encoders.audio_tokens.lexicon import Confusions, read_speller
 from encoders.train.config import Seed, Training
+from encoders.train.ctc.confusions import measured
 from encoders.train.ctc.corpus import Clip, build_clips
-from encoders.train.ctc.loop import Schedule, train_ctc
+from encoders.train.ctc.loop import Draws, Schedule, train_ctc
 from encoders.train.data.rows import ROWS, checked_rows, clip_numbers
 from encoders.train.data.screen import Screen
 from encoders.train.data.seeds import read_seed
@@ -19,6 +21,8 @@ from encoders.train.data.sound import sounds
 from mining.config import stage_hash
 from mining.contract.errors import ConfigError, InputError
 from mining.contract.speech import SPEECH_RATE_HZ
+
+_JUDGED_BATCHES = 30  # about an hour of speech, by which it is told what is taken for what
 
 Say = Callable[[str], None]
 
@@ -35,6 +39,7 @@ def fitted_letters(config: Training, states: Path, say: Say) -> Path:
 
     Raises:
         ConfigError: there is no speech to learn from, or a share of an unknown seed.
+        CheckpointError: the lexicon cannot be used.
         InputError: no clip has a transcript.
     """
     fit, seeds = config.model.fit_letters, config.data.seeds
@@ -49,6 +54,7 @@ def fitted_letters(config: Training, states: Path, say: Say) -> Path:
     for name in fit.shares:
         if name not in seeds:
             raise ConfigError(f"model.fit_letters.shares: there is no seed {name!r}")
+    lexicon = _lexicon(fit.lexicon)
     decided = {"fit": fit, "seeds": seeds, "seed": config.seed}
     key = stage_hash("letters", decided)
     folder = states / f"letters-{key}"
@@ -73,12 +79,28 @@ def fitted_letters(config: Training, states: Path, say: Say) -> Path:
         strength=fit.strength,
         save_every=config.work.checkpoint_every,
     )
-    sizes = ConvCtcConfig(width=fit.width, blocks=fit.blocks)
+    languages = sorted(set(clips.langs))
+    sizes = ConvCtcConfig(width=fit.width, blocks=fit.blocks, languages=languages)
     model = train_ctc(
         clips, sizes, schedule, states / f"letters-state-{key}", seed=config.seed, say=say
     )
-    save_conv_ctc(model, folder, config.model.name)
+    draws = Draws(clips, schedule, config.seed)
+    confusions = measured(model, draws, first=fit.steps, batches=_JUDGED_BATCHES)
+    save_conv_ctc(model, folder, config.model.name, confusions, lexicon)
     return folder
+
+
+def _lexicon(path: str | None) -> Path | None:
+    """The lexicon, if there is one; read before anything is learned.
+
+    Raises:
+        CheckpointError: it cannot be used.
+    """
+    if path is None:
+        return None
+    lexicon = Path(path).expanduser()
+    read_speller(lexicon, SYMBOLS, Confusions.guessed(len(SYMBOLS)))
+    return lexicon
 
 
 def _clips(name: str, seed: Seed, screen: Screen) -> Iterator[Clip]:

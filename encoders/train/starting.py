@@ -168,8 +168,8 @@ def _gone_on(folder: Path, told: Model, around: Surroundings) -> DualEncoder:
             )
     config = dataclasses.replace(stated, **_given(told, _FREE))
     units = read_units(folder, config)
-    tower = load_tower(folder, config, Wording(config, units), "float32")
     home = None if units is None else folder / AUDIO_TOKENIZER_FOLDER
+    tower = load_tower(folder, config, Wording(config, units, home), "float32")
     return DualEncoder(config, units, home, tower).to(around.device)
 
 

@@ -122,21 +122,6 @@ def _hash_spellings(
     return _finish(np.concatenate(found)), np.concatenate(owner)
 
 
-def span_hashes(
-    texts: Sequence[str], orders: Sequence[int]
-) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """Hashes of all runs of ``orders`` characters of each text [F], and whose they are [F]."""
-    lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
-    codes = np.frombuffer("".join(texts).encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
-    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    found, owner = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
-    for order in orders:
-        rows = np.repeat(np.arange(len(texts)), np.maximum(lengths - order + 1, 0))
-        found.append(_hash_spans(codes, starts[rows] + _position_in_run(rows), order, _OFFSET))
-        owner.append(rows)
-    return _finish(np.concatenate(found)), np.concatenate(owner)
-
-
 def _hash_spans(
     codes: NDArray[np.uint64], at: NDArray[np.int64], order: int, seed: np.uint64
 ) -> NDArray[np.uint64]:

@@ -34,18 +34,11 @@ class WordBagHead(nn.Module):
         for start_at_zero in (self.word_out, self.gate, self.out):
             nn.init.zeros_(start_at_zero.weight)
 
-    def words(
-        self, sums: torch.Tensor, trust: torch.Tensor | float = 0.0
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """What each distinct token adds to a bag [U, V], and its left and right half [U, P].
-
-        Args:
-            sums: of feature rows, [U, W].
-            trust: added to the logit of a token's weight, [U, 1].
-        """
+    def words(self, sums: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What each distinct token adds to a bag [U, V], and its left and right half [U, P]."""
         normed = self.word_norm(sums)
         deep = self.word_out(functional.gelu(self.word_in(normed)))
-        gated = (self.word_direct(normed) + deep) * functional.softplus(self.gate(normed) + trust)
+        gated = (self.word_direct(normed) + deep) * functional.softplus(self.gate(normed))
         return gated, self.left(normed), self.right(normed)
 
     def texts(self, bags: torch.Tensor, pairs: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,6 @@ from torch import nn
 from torch.nn import functional
 from transformers import PretrainedConfig, PreTrainedModel
 
-from encoders.wordbag.ears import Ears
 from encoders.wordbag.head import WordBagHead
 from encoders.wordbag.quantise import dequantise_rows
 
@@ -31,7 +30,7 @@ class WordBagConfig(PretrainedConfig):  # type: ignore[misc]
         hidden: H, of the output network.
         pair: P, of the network that reads two neighbouring words.
         dim: D, of a vector.
-        heard_rows: A, n-grams of what is heard; 0: it does not hear.
+        hears: whether speech has a network of its own behind the rows.
     """
 
     model_type = "wordbag"
@@ -44,7 +43,7 @@ class WordBagConfig(PretrainedConfig):  # type: ignore[misc]
         hidden: int = 512,
         pair: int = 128,
         dim: int = 512,
-        heard_rows: int = 0,
+        hears: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -54,7 +53,7 @@ class WordBagConfig(PretrainedConfig):  # type: ignore[misc]
         self.hidden = hidden
         self.pair = pair
         self.dim = dim
-        self.heard_rows = heard_rows
+        self.hears = hears
 
 
 def in_blocks(
@@ -91,7 +90,7 @@ class WordBagModel(PreTrainedModel):  # type: ignore[misc]
         table = torch.zeros(config.rows, config.width // 2, dtype=torch.uint8)
         self.register_buffer("table", table)
         self.register_buffer("scales", torch.zeros(config.rows, dtype=torch.float16))
-        self.ears = Ears(config) if config.heard_rows else None
+        self.ears = WordBagHead(config) if config.hears else None
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""From texts, written or spelled by a recogniser, to vectors.
+"""From texts, written or heard, to vectors.
 
 B items, U distinct known tokens, N tokens of all items, F features, W width of a row, V of a word, P
 of a pair, D of a vector.
@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from encoders.wordbag.ears import across_hashes, heard_grams
 from encoders.wordbag.features import token_features, tokens_of
 from encoders.wordbag.model import WordBagModel, in_blocks
 
@@ -43,43 +42,21 @@ def vectors_of(model: WordBagModel, texts: Sequence[str], spoken: Sequence[bool]
 
     Args:
         model: with ears, where anything is spoken.
-        texts: B texts; of speech the letters that were recognised.
+        texts: B texts; of speech the words that it was taken for.
         spoken: whether each is speech.
     """
     found = torch.zeros(len(texts), model.config.dim)
-    for is_speech, read in ((False, _written), (True, _heard)):
+    for is_speech, head in ((False, model.head), (True, model.ears)):
         rows = [row for row, one in enumerate(spoken) if one == is_speech]
         if rows:
-            vectors = read(model, [texts[row] for row in rows])
-            found = found.index_copy(0, torch.tensor(rows), vectors.float())
+            if head is None:
+                raise ValueError("texts: must be written ones for a word bag without ears")
+            words = _read(model, [texts[row] for row in rows])
+            bags, pairs = _pooled(words, in_blocks(head.words, words.sums), model)
+            (vectors,) = in_blocks(head.texts, bags, pairs)
+            vectors = vectors.float() * words.any_known.unsqueeze(1)
+            found = found.index_copy(0, torch.tensor(rows), vectors)
     return found
-
-
-def _written(model: WordBagModel, texts: Sequence[str]) -> torch.Tensor:
-    words = _read(model, texts)
-    bags, pairs = _pooled(words, in_blocks(model.head.words, words.sums), model)
-    (vectors,) = in_blocks(model.head.texts, bags, pairs)
-    return vectors * words.any_known.unsqueeze(1)
-
-
-def _heard(model: WordBagModel, texts: Sequence[str]) -> torch.Tensor:
-    ears = model.ears
-    if ears is None:
-        raise ValueError("texts: must be written ones for a word bag without ears")
-    words = _read(model, texts)
-    bags, pairs = _pooled(words, in_blocks(ears.words, words.sums, words.known), model)
-    joined = [text.replace(" ", "") for text in texts]
-    rows, counts = _known_rows(model, *across_hashes(joined))
-    any_across = torch.from_numpy(counts > 0)
-    across = torch.zeros(len(texts), model.config.width)
-    if any_across.any():
-        starts = (np.cumsum(counts) - counts)[counts > 0]
-        across[any_across] = model.sums(torch.from_numpy(rows), torch.from_numpy(starts))
-    grams, offsets = heard_grams(joined, model.config.heard_rows)
-    own = ears.heard(torch.from_numpy(grams), torch.from_numpy(offsets))
-    (vectors,) = in_blocks(ears.texts, bags, pairs, across, own)
-    known = words.any_known | any_across | torch.from_numpy(np.diff(offsets) > 0)
-    return vectors * known.unsqueeze(1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -88,7 +65,6 @@ class _Words:
 
     Attributes:
         sums: of the feature rows of each distinct known token, [U, W].
-        known: share of each one's features that have a row, [U, 1].
         flat: int64 [N], rows of ``sums``, item after item.
         starts: int64, where each item of ``kept`` begins in ``flat``.
         kept: int64, items of which a token is known.
@@ -96,7 +72,6 @@ class _Words:
     """
 
     sums: torch.Tensor
-    known: torch.Tensor
     flat: torch.Tensor
     starts: torch.Tensor
     kept: torch.Tensor
@@ -118,12 +93,10 @@ def _read(model: WordBagModel, texts: Sequence[str]) -> _Words:
         sums = model.sums(torch.from_numpy(rows), torch.from_numpy(starts))
     sizes = np.array([len(words[row]) for row in kept], dtype=np.int64)
     flat = np.concatenate([np.zeros(0, np.int64), *(np.array(words[row]) for row in kept)])
-    share = (counts / np.maximum(np.diff(offsets), 1))[is_known]
     any_known = torch.zeros(len(texts), dtype=torch.bool)
     any_known[kept] = True
     return _Words(
         sums=sums,
-        known=torch.from_numpy(share.astype(np.float32)).unsqueeze(1),
         flat=torch.from_numpy(flat.astype(np.int64)),
         starts=torch.from_numpy(np.cumsum(sizes) - sizes),
         kept=torch.tensor(kept, dtype=torch.int64),

@@ -108,5 +108,7 @@ def teach(model: DualEncoder, sources: Sequence[PairSource], seed: int) -> None:
     mixture = Mixture(sources, config.data, _BATCH, seed)
     for step in range(STEPS):
         pairs = mixture.batch(step)
-        learner.step(step, [p for p in pairs if not (model.fault(p.source) or model.fault(p.target))])
+        learner.step(
+            step, [p for p in pairs if not (model.fault(p.source) or model.fault(p.target))]
+        )
     model.eval()

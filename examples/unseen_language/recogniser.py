@@ -21,8 +21,9 @@ from encoders.train.ctc.corpus import Clips
 from encoders.train.ctc.letters import codes
 from encoders.train.ctc.loop import Schedule, train_ctc
 
-_SIZES = {"width": 144, "blocks": 8, "kernel": 9, "expand": 4}
+_SIZES = {"width": 96, "blocks": 8, "kernel": 9, "expand": 4}
 _SHARES = (0.75, 0.25)  # of synthetic speech and of people's
+_STRENGTH = 0.5  # of augmentation, 0 to 1
 _BATCH = 16
 
 
@@ -43,9 +44,17 @@ def trained(sources: Sequence[Source], steps: int, folder: Path) -> ConvCtcModel
         folder: for the states and the tokenizer.
     """
     schedule = Schedule(
-        steps=steps, batch_s=80.0, rate=2.5e-3, warm_up=100, shares=_SHARES, save_every=100
+        steps=steps,
+        batch_s=80.0,
+        rate=2.5e-3,
+        warm_up=100,
+        shares=_SHARES,
+        strength=_STRENGTH,
+        save_every=100,
     )
-    model = train_ctc(_clips(sources), ConvCtcConfig(**_SIZES), schedule, folder / "state", seed=0)
+    model = train_ctc(
+        _clips(sources), ConvCtcConfig(**_SIZES), schedule, folder / "state", seed=0, say=print
+    )
     if not (folder / "tokenizer").exists():
         save_conv_ctc(model, folder / "tokenizer", "letters")
     return model
@@ -61,6 +70,7 @@ def _clips(sources: Sequence[Source]) -> Clips:
         targets=[codes(said.text) for one in found for said in one.said],
         langs=np.repeat([source.lang for source in sources], counts).tolist(),
         groups=np.repeat([source.group for source in sources], counts),
+        refused=0,
     )
 
 
@@ -81,10 +91,11 @@ def hear(model: ConvCtcModel, found: Recordings, distorted: bool) -> list[NDArra
         rows = order[start : start + _BATCH].tolist()
         spectra = [found.spectrum(row) for row in rows]
         if distorted:
-            spectra = [augmented(one, spectra[0], rng) for one in spectra]
+            spectra = [augmented(one, spectra[0], _STRENGTH, rng) for one in spectra]
         frames = torch.tensor([len(one) for one in spectra])
         held = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(one) for one in spectra], True)
-        letters = model(held, frames)[-1].argmax(dim=2).numpy().astype(np.int16)
+        langs = model.numbers_of([""] * len(rows))  # which no recogniser here is told
+        letters = model(held, frames, langs)[-1].argmax(dim=2).numpy().astype(np.int16)
         for row, size, line in zip(rows, output_frames(frames).tolist(), letters, strict=True):
             units[row] = line[:size].copy()
     return units

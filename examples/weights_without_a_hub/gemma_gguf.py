@@ -77,8 +77,10 @@ def _convert(source: Path, target: Path) -> None:
         )
     tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=_FILE)
     tokenizer.model_max_length = model.config.max_position_embeddings
+    # The numbers are plain ones now, but transformers takes the model for quantised by these two.
+    del model.config.quantization_config
+    model.hf_quantizer = None
     model = model.to(torch.bfloat16)
     model.config.dtype = torch.bfloat16
-    del model.config.quantization_config  # the numbers are plain ones now
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)

@@ -140,13 +140,20 @@ class AudioTokenizer(Protocol):
     def max_clip_s(self) -> float:
         """Longest clip that it takes, seconds."""
 
-    def frames(self, clips: Sequence[Samples]) -> list[NDArray[np.int16]]:
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """ISO 639-3 codes that it hears with other ears; empty: it asks for no language."""
+
+    def frames(
+        self, clips: Sequence[Samples], langs: Sequence[str] | None = None
+    ) -> list[NDArray[np.int16]]:
         """Units of clips that are computed together: int16 [F] each, in 0 ... ``units`` - 1.
 
         A clip's units do not depend on the others.
 
         Args:
             clips: float32 [T] each, at SPEECH_RATE_HZ, none longer than ``max_clip_s``.
+            langs: ISO 639-3 code of each; None: they are not known.
         """
 
 

@@ -22,6 +22,7 @@ from encoders.train.ctc.augment import augmented
 from encoders.train.ctc.corpus import Clips
 
 _TAP_WEIGHT = 0.3  # of the losses half-way (Lee and Watanabe 2021, InterCTC)
+_UNTOLD = 0.1  # of the clips' languages are not told in training, as those of the unseen are not
 _POOL = 16  # clips of like length are drawn out of this many times a batch
 
 
@@ -50,6 +51,25 @@ class Schedule:
     save_every: int = 200
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Batch:
+    """Clips of a step.
+
+    Attributes:
+        spectra: [B, F, M].
+        frames: int64 [B], spectral frames of each.
+        letters: int64 [B, L].
+        counts: int64 [B], letters of each.
+        langs: of each; empty: it is not told.
+    """
+
+    spectra: torch.Tensor
+    frames: torch.Tensor
+    letters: torch.Tensor
+    counts: torch.Tensor
+    langs: list[str]
+
+
 class Draws:
     """Batches: the same for the same seed and step, whatever was drawn before."""
 
@@ -59,8 +79,8 @@ class Draws:
         self._chances = np.cumsum(chances)
         self._mean = float((chances / chances.sum() * np.diff(clips.offsets)).sum())
 
-    def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Spectra [B, F, M] and their frames [B], letters [B, L] and their numbers [B]."""
+    def batch(self, step: int) -> Batch:
+        """What is learned from in a step."""
         rng = np.random.default_rng([self._seed, step])
         clips = self._clips
         sizes = np.diff(clips.offsets)
@@ -80,7 +100,9 @@ class Draws:
             augmented(clips.spectrum(clip), clips.spectrum(other), self._schedule.strength, rng)
             for clip, other in zip(chosen, others.tolist(), strict=True)
         ]
-        return _padded(spectra, [clips.targets[clip] for clip in chosen])
+        told = rng.random(len(chosen)) >= _UNTOLD
+        langs = [clips.langs[c] if is_told else "" for c, is_told in zip(chosen, told, strict=True)]
+        return _padded(spectra, [clips.targets[clip] for clip in chosen], langs)
 
     def _draw(self, rng: np.random.Generator, count: int) -> NDArray[np.int64]:
         drawn = rng.random(count) * self._chances[-1]
@@ -102,8 +124,8 @@ def _chances(clips: Clips, schedule: Schedule) -> NDArray[np.float64]:
 
 
 def _padded(
-    spectra: list[NDArray[np.float32]], targets: list[NDArray[np.int64]]
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    spectra: list[NDArray[np.float32]], targets: list[NDArray[np.int64]], langs: list[str]
+) -> Batch:
     frames = [len(one) for one in spectra]
     held = np.zeros((len(spectra), max(frames), BANDS), np.float32)
     letters = np.zeros((len(targets), max(map(len, targets))), np.int64)
@@ -111,31 +133,32 @@ def _padded(
         held[row, : len(spectrum)] = spectrum
         letters[row, : len(target)] = target
     counts = torch.tensor([len(target) for target in targets])
-    return torch.from_numpy(held), torch.tensor(frames), torch.from_numpy(letters), counts
+    return Batch(
+        spectra=torch.from_numpy(held),
+        frames=torch.tensor(frames),
+        letters=torch.from_numpy(letters),
+        counts=counts,
+        langs=langs,
+    )
 
 
-def ctc_loss(
-    model: ConvCtcModel,
-    batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor],
-    bfloat16: bool,
-) -> torch.Tensor:
+def ctc_loss(model: ConvCtcModel, batch: Batch, bfloat16: bool) -> torch.Tensor:
     """Loss for each letter, of the last block and of the middle one."""
-    spectra, frames, letters, counts = batch
     taps = (model.config.blocks // 2 - 1,)
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
-        found = model(spectra, frames, taps)
-    outputs = output_frames(frames)
+        found = model(batch.spectra, batch.frames, model.numbers_of(batch.langs), taps)
+    outputs = output_frames(batch.frames)
     losses = [
         functional.ctc_loss(
             logits.float().log_softmax(2).transpose(0, 1),
-            letters,
+            batch.letters,
             outputs,
-            counts,
+            batch.counts,
             blank=BLANK,
             reduction="none",
             zero_infinity=True,
         ).sum()
-        / counts.sum()
+        / batch.counts.sum()
         for logits in found
     ]
     return losses[-1] + _TAP_WEIGHT * losses[0]

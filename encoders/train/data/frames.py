@@ -78,10 +78,7 @@ class Clips:
 
 
 class FramesCache:
-    """Units of clips by clip id, for one audio tokenizer.
-
-    Parts are Parquet files that are there whole or not at all, so a killed run goes on where it
-    stopped, and runs that share the folder share the work.
+    """Units of clips, for one audio tokenizer; of one that asks for it, by language.
 
     Args:
         folder: of all tokenizers' caches.
@@ -93,12 +90,7 @@ class FramesCache:
         self._folder = folder / hashlib.sha256(tokenizer.fingerprint.encode()).hexdigest()[:32]
         self._tokenizer = tokenizer
         self._progress = progress
-        self._index: dict[bytes, _Place] = {}
-        for uri in list_glob(f"{self._folder}/part-*.parquet", Storage()):
-            try:
-                self._note(uri, read_part(uri, CLIP_FRAMES, Storage(), columns=_INDEX_COLUMNS))
-            except DatasetError:
-                progress(f"{uri}: is damaged; its clips are heard again")
+        self._of_language: dict[str, _LanguageCache] = {}
 
     def hear(self, name: str, clips: pa.Table, max_s: float) -> Clips:
         """Units of some clips, out of the cache where it has them.
@@ -108,9 +100,72 @@ class FramesCache:
 
         Args:
             name: of the seed, for messages.
-            clips: columns audio, start_s, end_s of C clips.
+            clips: columns audio, start_s, end_s, lang of C clips.
             max_s: longer clips are refused; also those that the tokenizer does not take.
         """
+        known = self._tokenizer.languages
+        langs = np.array([la if la in known else "" for la in clips["lang"].to_pylist()], dtype=str)
+        parts = []
+        for lang in sorted(set(langs.tolist())):
+            if lang not in self._of_language:
+                folder = self._folder / lang if lang else self._folder
+                cache = _LanguageCache(folder, self._tokenizer, lang, self._progress)
+                self._of_language[lang] = cache
+            rows = np.flatnonzero(langs == lang)
+            mine = clips.take(pa.array(rows))
+            parts.append(
+                (rows, self._of_language[lang].hear(f"{name} {lang}".strip(), mine, max_s))
+            )
+        return _together(parts, clips.num_rows)
+
+
+def _together(parts: list[tuple[NDArray[np.int64], Clips]], count: int) -> Clips:
+    """Clips of all languages, in the order of their numbers."""
+    ids = [b""] * count
+    faults: dict[int, tuple[str, str]] = {}
+    samples, starts, sizes = (np.zeros(count, dtype=np.int64) for _ in range(3))
+    units, offset = [np.zeros(0, dtype=np.int16)], 0
+    for rows, part in parts:
+        for number, clip_id in zip(rows.tolist(), part.ids, strict=True):
+            ids[number] = clip_id
+        faults |= {int(rows[number]): fault for number, fault in part.faults.items()}
+        samples[rows], sizes[rows] = part.samples, part.sizes
+        starts[rows] = part.starts + offset
+        units.append(part.units)
+        offset += len(part.units)
+    flat = units[1] if len(units) == 2 else np.concatenate(units)
+    return Clips(ids=ids, faults=faults, samples=samples, units=flat, starts=starts, sizes=sizes)
+
+
+class _LanguageCache:
+    """Units of clips by clip id, for one audio tokenizer that is told one language.
+
+    Parts are Parquet files that are there whole or not at all, so a killed run goes on where it
+    stopped, and runs that share the folder share the work.
+
+    Args:
+        folder: of this tokenizer and language.
+        tokenizer: that hears.
+        lang: that it is told; empty: none.
+        progress: takes lines for people.
+    """
+
+    def __init__(
+        self, folder: Path, tokenizer: AudioTokenizer, lang: str, progress: Progress
+    ) -> None:
+        self._folder = folder
+        self._tokenizer = tokenizer
+        self._lang = lang
+        self._progress = progress
+        self._index: dict[bytes, _Place] = {}
+        for uri in list_glob(f"{self._folder}/part-*.parquet", Storage()):
+            try:
+                self._note(uri, read_part(uri, CLIP_FRAMES, Storage(), columns=_INDEX_COLUMNS))
+            except DatasetError:
+                progress(f"{uri}: is damaged; its clips are heard again")
+
+    def hear(self, name: str, clips: pa.Table, max_s: float) -> Clips:
+        """As :meth:`FramesCache.hear`, of clips of this language."""
         limit = int(min(max_s, self._tokenizer.max_clip_s) * SPEECH_RATE_HZ)
         coming: set[bytes] = set()
 
@@ -152,7 +207,8 @@ class FramesCache:
         found: dict[bytes, NDArray[np.int16]] = {}
         usable = (sound for sound in waiting if sound.samples is not None and sound.total)
         for batch in by_length(usable, int(_BATCH_S * SPEECH_RATE_HZ)):
-            units = self._tokenizer.frames([s.samples for s in batch if s.samples is not None])
+            heard = [s.samples for s in batch if s.samples is not None]
+            units = self._tokenizer.frames(heard, [self._lang] * len(heard))
             for sound, frames in zip(batch, units, strict=True):
                 found[sound.clip_id] = np.asarray(frames, dtype=np.int16)
         nothing = np.zeros(0, dtype=np.int16)

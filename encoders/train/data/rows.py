@@ -129,14 +129,16 @@ def clip_numbers(rows: pa.Table) -> tuple[pa.Table, np.ndarray[tuple[int], np.dt
     """The different clips of rows, in order of first appearance, and which one each row is of.
 
     Returns:
-        Columns audio, start_s, end_s of C clips; and int64 [N] in 0 ... C - 1.
+        Columns audio, start_s, end_s, lang of C clips; and int64 [N] in 0 ... C - 1.
     """
     starts = rows["start_s"].cast(pa.string()).to_pylist()
     ends = rows["end_s"].cast(pa.string()).to_pylist()
     names = pa.array(
-        f"{uri}\x1f{start}\x1f{end}"
-        for uri, start, end in zip(rows["audio"].to_pylist(), starts, ends, strict=True)
+        "\x1f".join((uri, str(start), str(end), lang))
+        for uri, start, end, lang in zip(
+            rows["audio"].to_pylist(), starts, ends, rows["lang"].to_pylist(), strict=True
+        )
     )
     numbers = names.cast(pa.string()).dictionary_encode().indices.to_numpy().astype(np.int64)
     _, first = np.unique(numbers, return_index=True)
-    return rows.select(["audio", "start_s", "end_s"]).take(pa.array(first)), numbers
+    return rows.select(["audio", "start_s", "end_s", "lang"]).take(pa.array(first)), numbers

@@ -39,7 +39,9 @@ class Clock(KnownByCard):
         self.longest_s = 0.0
         self.batches: list[int] = []
 
-    def frames(self, clips: Sequence[Samples]) -> list[NDArray[np.int16]]:
+    def frames(
+        self, clips: Sequence[Samples], langs: Sequence[str] | None = None
+    ) -> list[NDArray[np.int16]]:
         self.batches.append(len(clips))
         return [self._frames(clip) for clip in clips]
 

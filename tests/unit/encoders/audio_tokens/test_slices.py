@@ -45,7 +45,7 @@ class Levels:
 
     rate_hz, context_s = 25.0, 0.06
 
-    def frames(self, clips):
+    def frames(self, clips, langs=None):
         return [self._of(clip) for clip in clips]
 
     def _of(self, clip):

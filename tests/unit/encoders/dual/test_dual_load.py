@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from encoders import ModelRef, describe_encoder, load_encoder
 from encoders.audio_tokens.load import describe_audio_tokenizer
-from encoders.checkpoint import DUAL, WORDBAG, layout_of
+from encoders.checkpoint import DUAL, TRANSFORMERS, layout_of
 from encoders.dual.create import backbone_folder, create_dual_encoder
 from encoders.load import audio_tokenizer_of
 from mining.contract.errors import CheckpointError, ConfigError
@@ -74,9 +74,9 @@ def test_no_audio_tokenizer(name, request):
 
 def test_layout(saved, tmp_path):
     assert layout_of(saved) == DUAL
-    (tmp_path / "config.json").write_text('{"model_type": "wordbag"}')
+    (tmp_path / "config.json").write_text("{}")
     (tmp_path / "dual_encoder.json").write_text('{"space": "s"}')
-    assert layout_of(tmp_path) == WORDBAG
+    assert layout_of(tmp_path) == TRANSFORMERS
 
 
 def test_fingerprint_covers_contents_and_settings(own):

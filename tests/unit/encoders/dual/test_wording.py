@@ -1,9 +1,15 @@
 import numpy as np
+import pyarrow as pa
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from encoders.audio_tokens.card import AudioTokenizerCard
+from encoders.audio_tokens.conv_ctc import save_conv_ctc
+from encoders.audio_tokens.conv_ctc_network import SYMBOLS, ConvCtcConfig, ConvCtcModel
+from encoders.audio_tokens.lexicon import SCHEMA, write_lexicon
+from encoders.audio_tokens.load import describe_audio_tokenizer
 from encoders.dual.config import DualEncoderConfig
 from encoders.dual.items import Spoken, Written
 from encoders.dual.language_names import language_name
@@ -126,3 +132,24 @@ def test_an_item_without_a_fault_has_tokens(regions):
     read = wording(card())
     item = speech(*regions)
     assert bool(read.fault(item)) == (len(read.tokens(item)) == 0) == (not any(regions))
+
+
+def test_a_lexicon_makes_words_of_letters_region_by_region(tmp_path):
+    torch.manual_seed(0)
+    words = pa.table(
+        [["deu", "deu"], ["Haus", "Hund"], ["haus", "hund"], pa.array([-1.0, -1.5], pa.float32())],
+        names=SCHEMA.names,
+    )
+    write_lexicon(words, tmp_path / "lexicon.parquet")
+    model = ConvCtcModel(ConvCtcConfig(width=8, blocks=1, kernel=3, expand=2))
+    home = tmp_path / "ears"
+    save_conv_ctc(model, home, "ears", lexicon=tmp_path / "lexicon.parquet")
+    config = DualEncoderConfig(name="n", tie="spelling", audio_units=len(SYMBOLS))
+    wording = Wording(config, describe_audio_tokenizer(home), home)
+
+    def frames(letters):
+        return np.array([SYMBOLS.index(letter) for letter in letters], dtype=np.int16)
+
+    heard = (frames("hut"), frames(""), frames("haus"))
+    assert wording.text(Spoken(regions=heard, lang="deu")) == "Hund Haus"
+    assert wording.text(Spoken(regions=heard, lang="fra")) == "hut haus"

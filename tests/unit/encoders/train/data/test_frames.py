@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,7 @@ def clips(*rows: tuple[str, float, float | None]) -> pa.Table:
             "audio": pa.array(columns[0], pa.string()),
             "start_s": pa.array(columns[1], pa.float64()),
             "end_s": pa.array(columns[2], pa.float64()),
+            "lang": pa.array(["eng"] * len(rows), pa.string()),
         }
     )
 
@@ -203,7 +204,7 @@ def test_batches_are_of_similar_length_and_within_a_budget(
     sizes: list[list[int]] = []
     inner = energy.frames
 
-    def watched(given: Sequence[Samples]) -> list[NDArray[np.int16]]:
+    def watched(given: Sequence[Samples], langs: Sequence[str]) -> list[NDArray[np.int16]]:
         sizes.append([len(one) for one in given])
         found: list[NDArray[np.int16]] = inner(given)
         return found
@@ -244,7 +245,7 @@ from pathlib import Path
 frames._PART_CLIPS, frames._TOGETHER = 4, 2
 
 class Dying(conftest.EnergyUnits):
-    def frames(self, given):
+    def frames(self, given, langs=None):
         if len(self.heard) >= {after}:
             os.kill(os.getpid(), signal.SIGKILL)
         return super().frames(given)
@@ -278,3 +279,27 @@ def test_a_killed_run_goes_on_where_it_stopped(
     for n in range(20):
         sound, _ = soundfile.read(tmp_path / f"{n}.wav", dtype="float32")
         assert np.array_equal(found.frames(n), units_of(sound))
+
+
+def test_one_that_asks_for_the_language_hears_a_clip_once_in_each(
+    tmp_path: Path, wav: Callable[..., Samples], energy: Any
+) -> None:
+    class Told(type(energy)):  # type: ignore[misc]
+        languages = ("deu", "fra")
+        told: ClassVar[list[str]] = []
+
+        def frames(self, given, langs=None):  # type: ignore[no-untyped-def]
+            self.told += langs
+            shift = {"deu": 1, "fra": 2}
+            found = super().frames(given)
+            return [one + shift.get(la, 0) for one, la in zip(found, langs, strict=True)]
+
+    sound = wav("a.wav", 0.5)
+    table = clips(*[(str(tmp_path / "a.wav"), 0.0, None)] * 3)
+    table = table.set_column(3, "lang", pa.array(["fra", "ita", "deu"]))
+    for _ in range(2):  # the second time all is known
+        cache = FramesCache(tmp_path / "cache", Told(), lambda line: None)
+        found = cache.hear("seed", table, 20.0)
+        for number, shift in enumerate([2, 0, 1]):
+            assert np.array_equal(found.frames(number), units_of(sound) + shift)
+    assert sorted(Told.told) == ["", "deu", "fra"]
