@@ -30,6 +30,7 @@ from encoders.audio_tokens.conv_ctc_network import (
 )
 from encoders.audio_tokens.lexicon import LEXICON_FILE, Confusions
 from encoders.audio_tokens.logmel import log_mel
+from encoders.audio_tokens.networks import chosen_device
 from encoders.audio_tokens.settings import CONV_CTC, SETTINGS_FILE, read_settings
 from encoders.audio_tokens.writing import new_folder, write_settings
 from mining.contract.errors import CheckpointError
@@ -119,10 +120,10 @@ def load_conv_ctc(folder: Path, *, device: str = "cpu", threads: int | None = No
 
     Raises:
         CheckpointError: it is not whole.
+        CapacityError: there is no such device.
     """
     card = describe_conv_ctc(folder)
-    if threads is not None:
-        torch.set_num_threads(threads)
+    chosen = chosen_device(device, threads)
     model = ConvCtcModel(_config(folder))
     try:
         stored = load_file(folder / _WEIGHTS)
@@ -133,7 +134,7 @@ def load_conv_ctc(folder: Path, *, device: str = "cpu", threads: int | None = No
             f"{folder / _WEIGHTS}: must hold the weights of this recogniser, but does not: "
             f"{str(error).splitlines()[0]}; copy the folder again"
         ) from None
-    return ConvCtcUnits(model, card, device)
+    return ConvCtcUnits(model, card, chosen)
 
 
 def _unpacked(key: str, stored: Mapping[str, torch.Tensor]) -> torch.Tensor:

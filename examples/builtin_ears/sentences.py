@@ -43,8 +43,8 @@ def sentences(packages: Path, lang: str, count: int, seed: int) -> list[Sentence
     """
     found: dict[str, str] = {}
     for source in SOURCES:
-        english = _rows(packages / source / "eng.tsv.gz")
-        for key, text in _rows(packages / source / f"{lang}.tsv.gz").items():
+        english = rows_of(packages / source / "eng.tsv.gz")
+        for key, text in rows_of(packages / source / f"{lang}.tsv.gz").items():
             if _can_be_spoken(text, lang):
                 found.setdefault(text, "" if lang == "eng" else english.get(key, ""))
     texts = sorted(found)
@@ -63,7 +63,7 @@ def readings(text: str, lang: str) -> tuple[str, str]:
 
         return " ".join(lazy_pinyin(text)), " ".join(lazy_pinyin(text, style=Style.TONE3))
     if lang == "jpn":
-        pieces = _kakasi().convert(text)
+        pieces = kakasi().convert(text)
         return (
             " ".join(piece["hepburn"] for piece in pieces),
             "".join(piece["hira"] for piece in pieces),
@@ -72,14 +72,14 @@ def readings(text: str, lang: str) -> tuple[str, str]:
 
 
 @cache
-def _kakasi() -> Any:
+def kakasi() -> Any:
     import pykakasi
 
     return pykakasi.kakasi()
 
 
 @cache
-def _rows(path: Path) -> dict[str, str]:
+def rows_of(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
