@@ -36,7 +36,7 @@ from encoders.train.state import flat, require_same
 from mining.config.load import to_plain
 from mining.contract.errors import ConfigError, InputError
 from mining.io.dataset import read_json, write_json
-from mining.io.filesystem import Storage, read_bytes
+from mining.io.filesystem import Storage, list_glob, read_bytes
 
 _LOCAL = Storage()
 _PAIR_FIGURES = ("f1", "best_f1")  # of the pairs; the others search the whole pools
@@ -121,14 +121,14 @@ def _claim(places: _Places, setup: Setup) -> None:
         "gold": hashlib.sha256(read_bytes(setup.gold, storage)).hexdigest(),
     }
     if places.identity.is_file():
-        require_same(places.identity, read_json(str(places.identity), _LOCAL), identity)
-    elif places.output.is_dir() and any(places.output.iterdir()):
+        if any(places.output.glob("round-*")):  # until then nothing was made by other settings
+            require_same(places.identity, read_json(str(places.identity), _LOCAL), identity)
+    elif list_glob(str(places.output), _LOCAL):
         raise ConfigError(
             f"{places.output}: must be empty or an output of this program, but holds other files; "
             "choose another --output"
         )
-    else:
-        write_json(str(places.identity), identity, _LOCAL)
+    write_json(str(places.identity), identity, _LOCAL)
 
 
 class _Rounds:

@@ -32,7 +32,7 @@ _ALPHABET = "abcdefghijklmnopqrstuvwxyz "
 
 
 class Sentence(NamedTuple):
-    """A text and its English translation, which is the text itself in English."""
+    """A text and its English translation: of an English text the text itself, "" if not known."""
 
     text: str
     english: str
@@ -71,7 +71,22 @@ def is_judged(english: str) -> bool:
 
 def digest(english: str) -> int:
     """A number of a sentence's letters."""
-    return int.from_bytes(hashlib.blake2b(letters(english).encode(), digest_size=8).digest(), "big")
+    said = "".join(filter(str.isalpha, english.casefold()))
+    return int.from_bytes(hashlib.blake2b(said.encode(), digest_size=8).digest(), "big")
+
+
+def save_sentences(path: Path, found: Sequence[Sentence]) -> None:
+    """Write sentences as their letters, which is all that an encoder here reads."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = (f"{letters(one.text)}\t{letters(one.english)}\n" for one in found)
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+def load_sentences(path: Path) -> list[Sentence]:
+    """What :func:`save_sentences` wrote, without those that have no letters."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    found = [Sentence(*line.split("\t")) for line in lines]
+    return [one for one in found if one.text and one.english]
 
 
 def speakable(found: Sequence[Sentence], count: int) -> list[Sentence]:
@@ -85,8 +100,13 @@ def text_pairs(
 ) -> list[tuple[str, str, bool]]:
     """What is known of a language from text: pairs, and whether the second text is English.
 
-    Each sentence is in one pair: ``parallel`` with its translation, ``monolingual`` with itself. Its
-    own side has letters left out, added or changed, as a recogniser might.
+    Each sentence is in one pair: ``parallel`` with its translation, ``monolingual`` with itself. The
+    first text has letters left out, added or changed, as a recogniser might.
+
+    Args:
+        learned: sentences as letters, of :func:`load_sentences`.
+        text: what is known.
+        rng: draws the noise.
     """
     if text == "none":
         return []
@@ -98,11 +118,10 @@ def text_pairs(
 
 
 def noisy(text: str, rng: np.random.Generator) -> str:
-    """The letters of a text, 15 in 100 of them left out, followed by another, or changed."""
-    found = letters(text)
-    kinds = np.where(rng.random(len(found)) < _NOISE, rng.integers(1, 4, len(found)), 0)
-    others = rng.integers(0, len(_ALPHABET), len(found))
+    """Letters, 15 in 100 of them left out, followed by another, or changed."""
+    kinds = np.where(rng.random(len(text)) < _NOISE, rng.integers(1, 4, len(text)), 0)
+    others = rng.integers(0, len(_ALPHABET), len(text))
     changed = []
-    for letter, kind, other in zip(found, kinds.tolist(), others.tolist(), strict=True):
+    for letter, kind, other in zip(text, kinds.tolist(), others.tolist(), strict=True):
         changed.append((letter, "", letter + _ALPHABET[other], _ALPHABET[other])[kind])
-    return " ".join("".join(changed).split()) or found
+    return " ".join("".join(changed).split()) or text

@@ -8,7 +8,17 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from corpus import SPOKEN, TEXTS, UNSEEN, Sentence, Text, read_sentences, speakable
+from corpus import (
+    SPOKEN,
+    TEXTS,
+    UNSEEN,
+    Sentence,
+    Text,
+    load_sentences,
+    read_sentences,
+    save_sentences,
+    speakable,
+)
 from corpus import text_pairs as known_from_text
 from judging import Case, judged, shared_letters, write_judged
 from lessons import Heard, speech_pairs, teach, text_pairs
@@ -52,7 +62,8 @@ class Places:
         return self.output / "speech" / name
 
     def sentences(self, lang: str) -> Path:
-        return self.output / "text" / lang
+        """Sentences that are read, as letters."""
+        return self.output / "text" / f"{lang}.tsv"
 
     def recogniser(self, name: str) -> Path:
         """A recogniser; ``tokenizer`` and ``heard`` are in it."""
@@ -81,8 +92,9 @@ def speech(places: Places) -> list[Piece]:
 
 
 def record(places: Places, lang: str) -> None:
-    """Make all recordings of a language."""
+    """Choose the sentences of a language, and make all its recordings."""
     found = read_sentences(places.data / "text/packages", lang)
+    save_sentences(places.sentences(lang), found.learned[:READ])
     for kind in kinds(lang):
         if kind == f"synthetic-{_LEARNED}":
             made = synthesised(lang, speakable(found.learned, SENTENCES), LEARNING_VARIANTS, 0)
@@ -142,7 +154,7 @@ def learn(places: Places, recogniser: str, text: Text, tie: Tie, seed: int) -> N
     rng = np.random.default_rng(seed)
     pairs = {}
     for lang in (*SPOKEN, *UNSEEN):
-        learned = read_sentences(places.data / "text/packages", lang).learned[:READ]
+        learned = load_sentences(places.sentences(lang))
         pairs[lang] = known_from_text(learned, text if lang in UNSEEN else "parallel", rng)
     del pairs["eng"]
     names = [name for name in _heard_by(recogniser) if name[1].endswith(_LEARNED)]

@@ -8,6 +8,7 @@ B items, F n-grams of all, R rows, W width of a vector.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,17 +26,18 @@ from encoders.dual.model import DualEncoder
 from encoders.dual.tower import Tower
 from encoders.dual.wording import Wording
 from encoders.train.ctc.letters import letters
-from encoders.wordbag.features import span_hashes
+from encoders.wordbag.features import token_features
 
 ROWS = 65_536
 WIDTH = 128
 _HIDDEN = 512
-_ORDERS = (3, 4, 5)
 _ROW_DEVIATION = 0.1
+_LETTERS = re.compile("[a-z ]*")
 
 
 class NgramTower(Tower):
-    """Rows of 3 to 5 letters of each word are added up, normalised, and go through a small network.
+    """Rows of each word and of its runs of 3 to 5 letters are added up, normalised, and go through a
+    small network.
 
     Args:
         wording: what an item says.
@@ -93,16 +95,17 @@ class NgramTower(Tower):
 
 
 def ngram_rows(texts: Sequence[str], rows: int) -> list[NDArray[np.int32]]:
-    """Rows of the n-grams of the words of each text, int32 [its F] in 0 ... ``rows`` - 1."""
+    """Rows of the words of each text and of their n-grams, int32 [its F] in 0 ... ``rows`` - 1."""
     words: dict[str, int] = {}
-    spelled = [[words.setdefault(f"<{w}>", len(words)) for w in letters(t).split()] for t in texts]
-    hashes, owners = span_hashes(list(words), _ORDERS)
-    order = np.argsort(owners, kind="stable")
-    of_words = (hashes[order] % np.uint32(rows)).astype(np.int32)
-    ends = np.cumsum(np.bincount(owners, minlength=len(words)))
-    parts = np.split(of_words, ends[:-1]) if words else []
+    spelled = [[words.setdefault(w, len(words)) for w in _plain(text).split()] for text in texts]
+    hashes, offsets = token_features(list(words))
+    parts = np.split((hashes % np.uint32(rows)).astype(np.int32), offsets[1:-1])
     none = np.zeros(0, np.int32)
     return [np.concatenate([none, *(parts[word] for word in line)]) for line in spelled]
+
+
+def _plain(text: str) -> str:
+    return text if _LETTERS.fullmatch(text) else letters(text)
 
 
 def new_encoder(card: AudioTokenizerCard, tokenizer: Path, tie: Tie, seed: int) -> DualEncoder:

@@ -435,6 +435,10 @@ def test_gold_without_a_place(rounds: Rounds, mining: Cli) -> None:
     gold.write_text("meaning_id\tlang\tmodality\tsegment_id\nm1\teng\tspeech\tabc\n")
     (line,) = errors(mining("bootstrap", "--config", rounds.config))
     assert "speech must be named by source_uri" in line
+    gold.write_text(gold.read_text() + "m1\tdeu\tspeech\tdef\n")
+    # mended gold is no other gold, as long as nothing was done
+    (line,) = errors(mining("bootstrap", "--config", rounds.config))
+    assert "speech must be named by source_uri" in line
 
 
 def test_another_folder_is_left_alone(rounds: Rounds, mining: Cli) -> None:

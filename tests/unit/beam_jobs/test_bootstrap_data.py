@@ -12,6 +12,7 @@ import pytest
 from beam_jobs.bootstrap_config import Filter
 from beam_jobs.bootstrap_data import MINED_SPEECH, MINED_TEXTS, _addresses, _min_margins, write_task
 from beam_jobs.bootstrap_gold import HeldOutGold
+from beam_jobs.evaluation import calibrate_task
 from beam_jobs.pairs import Pairs
 from beam_jobs.plan import Plan
 from beam_jobs.progress import Progress
@@ -73,13 +74,18 @@ def test_training_reads_what_is_written(mined: tuple[World, Plan], tmp_path: Pat
 def test_a_precision_is_found_on_the_gold(mined: tuple[World, Plan]) -> None:
     plan = mined[1]
     stage = stage_of(plan)
-    found = {wanted: _min_margins(plan, stage, Filter(precision=wanted)) for wanted in (0.5, 0.9)}
-    for margins in found.values():
-        assert set(margins) == {"deu-eng", "deu-fra", "eng-fra"}
-        assert all(math.isfinite(margin or math.nan) for margin in margins.values())
-    assert all((found[0.5][langs] or 0) < (margin or 0) for langs, margin in found[0.9].items())
-    # too few of a language pair alone reach it: the threshold is that of all together
-    assert len(set(found[0.9].values())) == 1
+    wanted = (0.5, 0.7, 0.9)
+    low, high, never = (_min_margins(plan, stage, Filter(precision=one)) for one in wanted)
+    assert set(low) == {"deu-eng", "deu-fra", "eng-fra"}
+    assert all((low[langs] or 0) < (high[langs] or 0) < math.inf for langs in low)
+    found = {
+        one.entry.key.langs: one.entry.threshold
+        for one in calibrate_task(plan, "tt", [0.7]).thresholds
+    }
+    # what a language pair does not reach alone may be reached by all together
+    assert found["eng-fra"] is None
+    assert high == {langs: found[langs] or found["*-*"] for langs in low}
+    assert set(never.values()) == {math.inf}
 
 
 def test_without_a_precision_the_margin_is_the_rules(mined: tuple[World, Plan]) -> None:

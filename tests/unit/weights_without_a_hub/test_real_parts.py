@@ -50,10 +50,10 @@ def test_multilingual_bert_fills_gaps(models):
     folder = built(models, "multilingual-bert")
     tokenizer = AutoTokenizer.from_pretrained(folder)
     network = AutoModelForMaskedLM.from_pretrained(folder).eval()
-    found = []
-    for text in MASKED:
+    for text, word in MASKED.items():
         inputs = tokenizer(text, return_tensors="pt")
         place = inputs["input_ids"][0].tolist().index(tokenizer.mask_token_id)
         with torch.no_grad():
-            found.append(tokenizer.decode(network(**inputs).logits[0, place].argmax()))
-    assert sum(one == other for one, other in zip(found, MASKED.values(), strict=True)) >= 4, found
+            best = network(**inputs).logits[0, place].topk(5).indices.tolist()
+        # With the weights of queries not turned round, the best of these words comes 178th.
+        assert word in tokenizer.convert_ids_to_tokens(best)
