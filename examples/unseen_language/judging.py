@@ -90,8 +90,7 @@ def _figures(case: Case, embed: Embed) -> list[Judged]:
         )
         rows = {text: row for row, text in enumerate(texts)}
         asked = [n for n, one in enumerate(case.heard.said) if _wanted(one, target)]
-        asked = [n for n in asked if _says(case.heard.units[n])]
-        if asked:
+        if any(_says(case.heard.units[n]) for n in asked):
             found.append(_figure(case, target, (asked, rows), embed))
     return found
 
@@ -99,9 +98,10 @@ def _figures(case: Case, embed: Embed) -> list[Judged]:
 def _figure(
     case: Case, target: str, asked_of: tuple[list[int], dict[str, int]], embed: Embed
 ) -> Judged:
-    asked, rows = asked_of
+    wanted, rows = asked_of
     lang = case.heard.lang
     units, said = case.heard.units, case.heard.said
+    asked = [n for n in wanted if _says(units[n])]  # the others find nothing
     items: list[Item] = [Spoken(regions=(units[n],), lang=lang) for n in asked]
     items += [Written(text=text, lang=lang if target == OWN else ENGLISH) for text in rows]
     vectors = embed(items)
@@ -122,10 +122,10 @@ def _figure(
         lang=lang,
         kind=case.kind,
         target=target,
-        queries=len(asked),
+        queries=len(wanted),
         pool=len(rows),
-        recall=float((retrieve(pools).rank == 1).mean()),
-        by_length=float((by_length == 1).mean()),
+        recall=float((retrieve(pools).rank == 1).sum() / len(wanted)),
+        by_length=float((by_length == 1).sum() / len(wanted)),
     )
 
 

@@ -19,11 +19,16 @@ from encoders.train.data.speech import SpeechPairs
 from encoders.train.data.texts import Side, TextPairs, side_of
 from encoders.train.learner import Learner
 
-STEPS = 1000
-_BATCH = 256
-_RATE = 5e-3
-
 Units = NDArray[np.int16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How long, how much at once, and how fast a dual encoder learns."""
+
+    steps: int = 1000
+    batch: int = 256
+    rate: float = 5e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,22 +96,22 @@ def side(texts: Sequence[str], langs: Sequence[str]) -> Side:
     return side_of(pa.chunked_array([texts], pa.string()), pa.chunked_array([langs], pa.string()))
 
 
-def teach(model: DualEncoder, sources: Sequence[PairSource], seed: int) -> None:
+def teach(model: DualEncoder, sources: Sequence[PairSource], pace: Pace, seed: int) -> None:
     """Train a dual encoder on pairs: in-batch softmax in both directions, with an additive margin."""
     config = Training(
         schema=1,
-        output="unused",
-        model=Model(start="unused", train=("text", "audio")),
-        data=Data(texts={"text": Texts(uri="unused")}, transcribe=1.0, translate=1.0, text=2.0),
+        output="nowhere",
+        model=Model(start="nothing", train=("text", "audio")),
+        data=Data(texts={"text": Texts(uri="in memory")}, transcribe=1.0, translate=1.0, text=2.0),
         loss=Loss(margin=0.2, scale=20.0),
         optimiser=Optimiser(
-            steps=STEPS, batch=_BATCH, chunk=_BATCH, rate=_RATE, warm_up=50, decay=0.0
+            steps=pace.steps, batch=pace.batch, chunk=pace.batch, rate=pace.rate, decay=0.0
         ),
         seed=seed,
     )
     learner = Learner(model, config, None)
-    mixture = Mixture(sources, config.data, _BATCH, seed)
-    for step in range(STEPS):
+    mixture = Mixture([source for source in sources if len(source)], config.data, pace.batch, seed)
+    for step in range(pace.steps):
         pairs = mixture.batch(step)
         learner.step(
             step, [p for p in pairs if not (model.fault(p.source) or model.fault(p.target))]

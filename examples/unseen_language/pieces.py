@@ -21,7 +21,7 @@ from corpus import (
 )
 from corpus import text_pairs as known_from_text
 from judging import Case, judged, shared_letters, write_judged
-from lessons import Heard, speech_pairs, teach, text_pairs
+from lessons import Heard, Pace, speech_pairs, teach, text_pairs
 from recogniser import Source, heard_as, load_units, trained
 from recordings import (
     JUDGING_VARIANTS,
@@ -161,7 +161,7 @@ def learn(places: Places, recogniser: str, text: Text, tie: Tie, seed: int) -> N
     heard = [_heard(places, recogniser, *name) for name in names]
     tokenizer = places.recogniser(recogniser) / "tokenizer"
     model = new_encoder(describe_audio_tokenizer(tokenizer), tokenizer, tie, seed)
-    teach(model, [*speech_pairs(heard), text_pairs(pairs)], seed)
+    teach(model, [*speech_pairs(heard), text_pairs(pairs)], Pace(), seed)
     rows = [row for case in _cases(places, recogniser) for row in judged(model, case)]
     write_judged(places.results(f"{recogniser}-{text}-{tie}-{seed}"), rows)
 
