@@ -53,7 +53,7 @@ class Judged:
     Attributes:
         lang: of the speech.
         kind: of the speech.
-        target: ``own``: texts in its language; ``english``.
+        target: ``own``: texts in its language; ``eng``: English ones.
         queries: Q.
         pool: N.
         recall: R@1: share of the queries whose nearest text is the right one; ties count against.

@@ -39,7 +39,7 @@ from encoders.dual.config import Tie
 
 SENTENCES = 1500  # of a language that are spoken, to learn from
 JUDGED = 500  # of a language that are spoken, to judge
-READ = 12_000  # of a language that are read
+READ = 10_000  # of a language that are read
 STEPS = 1200  # of the recogniser
 
 TIES: tuple[Tie, ...] = ("own", "spelling")

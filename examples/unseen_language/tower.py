@@ -3,7 +3,7 @@
 Letters that are heard and letters that are read go through the same network; whether they have the
 same rows in its table is what the experiment is about.
 
-B items, F n-grams of all, R rows, W width of a vector.
+B items, F n-grams of one, W width of a vector.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from encoders.wordbag.features import token_features
 
 ROWS = 65_536
 WIDTH = 128
+_ROW_WIDTH = 64  # most of a step's time goes into moving the rows
 _HIDDEN = 512
 _ROW_DEVIATION = 0.1
 _LETTERS = re.compile("[a-z ]*")
@@ -49,11 +50,12 @@ class NgramTower(Tower):
     def __init__(self, wording: Wording, tie: Tie) -> None:
         super().__init__()
         self.max_tokens = 512
-        self.text = nn.Parameter(torch.randn(ROWS, WIDTH) * _ROW_DEVIATION)
-        own = torch.randn(ROWS, WIDTH) * _ROW_DEVIATION
+        self.text = nn.Parameter(torch.randn(ROWS, _ROW_WIDTH) * _ROW_DEVIATION)
+        own = torch.randn(ROWS, _ROW_WIDTH) * _ROW_DEVIATION
         self.audio = nn.Parameter(own) if tie == "own" else None
-        self.norm = nn.LayerNorm(WIDTH)
-        self.wide = nn.Linear(WIDTH, _HIDDEN)
+        self.norm = nn.LayerNorm(_ROW_WIDTH)
+        self.direct = nn.Linear(_ROW_WIDTH, WIDTH, bias=False)
+        self.wide = nn.Linear(_ROW_WIDTH, _HIDDEN)
         self.narrow = nn.Linear(_HIDDEN, WIDTH, bias=False)
         nn.init.zeros_(self.narrow.weight)
         self._wording = wording
@@ -66,16 +68,23 @@ class NgramTower(Tower):
     def forward(self, items: Sequence[Item], tokens: int | None = None) -> torch.Tensor:
         """Vectors [B, W]."""
         rows = self._rows([self._wording.text(item) for item in items])
-        spoken = torch.tensor([isinstance(item, Spoken) for item in items]).unsqueeze(1)
-        offsets = np.cumsum([0, *map(len, rows)])
-        places = torch.from_numpy(np.concatenate(rows).astype(np.int64))
-        starts = torch.from_numpy(offsets[:-1])
-        sums = functional.embedding_bag(places, self.text, starts, mode="sum")
-        if self.audio is not None and bool(spoken.any()):
-            heard = functional.embedding_bag(places, self.audio, starts, mode="sum")
-            sums = torch.where(spoken, heard, sums)
+        if self.audio is None:
+            sums = _summed(rows, self.text)
+        else:
+            spoken = np.array([isinstance(item, Spoken) for item in items])
+            places = torch.from_numpy(
+                np.concatenate([np.flatnonzero(~spoken), np.flatnonzero(spoken)])
+            )
+            parts = [
+                _summed(
+                    [row for row, is_heard in zip(rows, spoken, strict=True) if is_heard == own],
+                    table,
+                )
+                for own, table in ((False, self.text), (True, self.audio))
+            ]
+            sums = torch.cat(parts)[torch.argsort(places)]
         normed = self.norm(sums)
-        found: torch.Tensor = normed + self.narrow(functional.gelu(self.wide(normed)))
+        found: torch.Tensor = self.direct(normed) + self.narrow(functional.gelu(self.wide(normed)))
         return found
 
     def parts(self) -> dict[str, list[nn.Parameter]]:
@@ -92,6 +101,14 @@ class NgramTower(Tower):
         new = [text for text in dict.fromkeys(texts) if text not in self._known]
         self._known.update(zip(new, ngram_rows(new, ROWS), strict=True))
         return [self._known[text] for text in texts]
+
+
+def _summed(rows: Sequence[NDArray[np.int32]], table: torch.Tensor) -> torch.Tensor:
+    """Sums of the rows of each item."""
+    none = np.zeros(0, np.int32)
+    places = torch.from_numpy(np.concatenate([none, *rows]).astype(np.int64))
+    starts = torch.from_numpy(np.cumsum([0, *map(len, rows)])[:-1])
+    return functional.embedding_bag(places, table, starts, mode="sum")
 
 
 def ngram_rows(texts: Sequence[str], rows: int) -> list[NDArray[np.int32]]:

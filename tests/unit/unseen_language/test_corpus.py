@@ -7,23 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-WORDS = [
-    "der",
-    "wald",
-    "ist",
-    "dunkel",
-    "und",
-    "tief",
-    "aber",
-    "ich",
-    "habe",
-    "noch",
-    "einen",
-    "langen",
-    "weg",
-    "vor",
-    "mir",
-]
+WORDS = ("der", "wald", "ist", "dunkel", "und", "tief", "aber", "ich", "habe", "noch", "weg", "mir")
 
 
 def write(folder, lang, texts):

@@ -69,6 +69,6 @@ def test_speech_finds_its_translation_after_lessons(example, card, heard, tie):
     sources = lessons.speech_pairs([heard("deu", *said[:200])])
     lessons.teach(model, sources, lessons.Pace(steps=40, batch=32, rate=1e-2), 0)
     after = {one.target: one.recall for one in judging.judged(model, case)}
-    assert before["english"] < 0.1
-    assert after["english"] > 0.5
+    assert before["eng"] < 0.1
+    assert after["eng"] > 0.5
     assert all(isinstance(source.pair(0).source, Spoken) for source in sources)
