@@ -1,0 +1,89 @@
+"""How much is done: what two cores do in an afternoon, or what a GPU does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """One run of ``mining train``; the next goes on with its model.
+
+    Attributes:
+        name: of its folder.
+        max_s: longer clips wait for the next phase.
+        steps: of training.
+        rate: highest learning rate of adapters; rows and projection learn ten times as fast.
+    """
+
+    name: str
+    max_s: float
+    steps: int
+    rate: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """What is taken, and for how long.
+
+    Attributes:
+        layers: of the text network that are kept, by the folder's name; others: all.
+        window_s: of Whisper's encoder; 30: as it is.
+        synthetic: clips a language.
+        units: k-means clusters.
+        fit_h: hours of speech that they are fitted on.
+        batch: pairs of a step.
+        chunk: pairs embedded at once.
+        phases: one after the other, short clips first.
+    """
+
+    layers: dict[str, int]
+    window_s: int
+    synthetic: int
+    units: int
+    fit_h: float
+    batch: int
+    chunk: int
+    phases: tuple[Phase, ...]
+
+
+SIZES = {
+    # for the tests, and to see that everything is in its place
+    "tiny": Size(
+        layers={"multilingual-bert": 4, "gemma-3-270m": 4},
+        window_s=12,
+        synthetic=40,
+        units=256,
+        fit_h=0.1,
+        batch=32,
+        chunk=32,
+        phases=(Phase(name="short", max_s=3.0, steps=60, rate=5e-4),),
+    ),
+    "small": Size(
+        layers={"multilingual-bert": 6, "gemma-3-270m": 8},
+        window_s=12,
+        synthetic=300,
+        units=1024,
+        fit_h=1.0,
+        batch=64,
+        chunk=32,
+        phases=(
+            Phase(name="short", max_s=4.0, steps=1000, rate=5e-4),
+            Phase(name="all", max_s=12.0, steps=350, rate=3e-4),
+        ),
+    ),
+    # never run
+    "full": Size(
+        layers={},
+        window_s=30,
+        synthetic=2000,
+        units=1024,
+        fit_h=10.0,
+        batch=512,
+        chunk=128,
+        phases=(
+            Phase(name="short", max_s=4.0, steps=6000, rate=3e-4),
+            Phase(name="all", max_s=12.0, steps=6000, rate=2e-4),
+        ),
+    ),
+}
