@@ -99,6 +99,7 @@ def do(job: Job) -> None:
     """Everything, from the seeds to the table."""
     job.shared.mkdir(parents=True, exist_ok=True)
     job.own.mkdir(parents=True, exist_ok=True)
+    _require_same(job)
     _seeds(job)
     backbone = _backbone(job)
     start = backbone
@@ -118,6 +119,19 @@ def do(job: Job) -> None:
         figures["cascade"] = _judged(job, job.shared / "cascade", job.recogniser, _TEACHER)
     write_table(figures, job.own / "table.md")
     print((job.own / "table.md").read_text(encoding="utf-8"))
+
+
+def _require_same(job: Job) -> None:
+    """Refuse an output that other seeds or units lie in."""
+    asked = f"{job.size}\n{job.whisper}\n{' '.join(sorted(job.langs))}\n"
+    path = job.shared / "asked.txt"
+    if not path.is_file():
+        path.write_text(asked, encoding="utf-8")
+    if path.read_text(encoding="utf-8") != asked:
+        raise SystemExit(
+            f"{job.output}: must be of the same size, languages and speech encoder, but {path} says "
+            "otherwise; give another output"
+        )
 
 
 def _seeds(job: Job) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +99,7 @@ def synthesised(
     lang: str, found: Sequence[Sentence], variants: Sequence[str], seed: int
 ) -> Iterable[Utterance]:
     """eSpeak NG says each sentence, a voice drawn for each."""
-    espeak, rng = Espeak(), np.random.default_rng([seed, *lang.encode()])
+    espeak, rng = _espeak(), np.random.default_rng([seed, *lang.encode()])
     for one in found:
         speaker = Speaker(
             voice=f"{rng.choice(ESPEAK[lang])}+{rng.choice(variants)}",
@@ -107,6 +108,11 @@ def synthesised(
             pitch_range=int(rng.integers(25, 75)),
         )
         yield resampled(espeak.say(one.text, speaker), espeak.rate_hz), one
+
+
+@cache
+def _espeak() -> Espeak:
+    return Espeak()
 
 
 def common_voice(data: Path, lang: str) -> Iterable[Utterance]:

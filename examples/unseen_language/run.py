@@ -55,12 +55,11 @@ def _done(stage: Sequence[Piece], jobs: int, until: float, log: Path) -> bool:
     """Run pieces, several at a time; whether all of them were."""
     os.environ["OMP_NUM_THREADS"] = "1"  # read by the processes that start below
     waiting, running = list(stage), dict[Future[float], Piece]()
-    with ProcessPoolExecutor(
-        jobs, mp_context=get_context("spawn"), max_tasks_per_child=1
-    ) as processes:
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as processes:
         while waiting or running:
             while waiting and len(running) < jobs and time.monotonic() < until:
-                running[processes.submit(_timed, waiting[0])] = waiting.pop(0)
+                piece = waiting.pop(0)
+                running[processes.submit(_timed, piece)] = piece
             if not running:
                 return False
             done = next(as_completed(running))
@@ -76,8 +75,9 @@ def _done(stage: Sequence[Piece], jobs: int, until: float, log: Path) -> bool:
 def _timed(piece: Piece) -> float:
     """Seconds of the processor that a piece takes."""
     torch.set_num_threads(1)
+    began = time.process_time()
     piece()
-    return time.process_time()
+    return time.process_time() - began
 
 
 if __name__ == "__main__":
