@@ -126,7 +126,7 @@ def rows_like_text(text: torch.Tensor, alignment: Alignment) -> torch.Tensor:
     centre = expected.mean(0)
     apart = (expected - centre).square().mean().sqrt()
     wanted = (rows - rows.mean(0)).square().mean().sqrt()
-    return centre + (expected - centre) * (1 + 0 * wanted / apart.clamp(min=1e-12))
+    return centre + (expected - centre) * (wanted / apart.clamp(min=1e-12))
 
 
 def set_rows(audio: nn.Parameter, rows: torch.Tensor) -> None:
