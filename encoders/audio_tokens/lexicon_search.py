@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 _SPACE = 1  # the recogniser's unit that parts words
 # Between two words it hears a space two times in five; inside a word, it costs what any letter does.
 _UNPARTED, _PARTED = 0.6, 0.9
-_BEAM = 10.0  # what costs more than the best so far by this is given up: 39 of 40 noisy sentences as with 14
+# What costs more than the best so far by this is given up; 39 of 40 noisy sentences are as with 14.
+_BEAM = 10.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
