@@ -96,7 +96,7 @@ def test_every_fault_of_a_config_is_named_at_once(mining: Mining, config: Path) 
         ("model.audio_tokenizer=/nowhere", 3, "/nowhere"),
         ("model.audio_tokenizer=null", 2, "need a model with an audio tokenizer"),
         ("model.lora={}", 2, "lora must be given if and only if train names it"),
-        ("model.fit={encoder: x}", 2, "audio_tokenizer and fit must not both be given"),
+        ("model.fit={encoder: x}", 2, "only one of audio_tokenizer, fit and fit_letters"),
         ("loss.softmax=0", 2, "softmax must be above 0 where there is no teacher"),
         ("loss.teacher={path: builtin}", 2, "model.dim: must be the teacher's 512"),
         ("data.texts.pairs.uri=/nowhere.tsv", 3, "/nowhere.tsv"),
