@@ -91,6 +91,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     told = vars(parser.parse_args())
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     size, langs = SIZES[told.pop("size")], frozenset(told.pop("langs"))
     do(Job(**told, size=size, langs=langs))
 
@@ -253,7 +254,9 @@ def _judged(job: Job, folder: Path, recogniser: Path | None, model: Path | str) 
     hears = [] if recogniser is None else ["--recogniser", str(recogniser)]
     _run(str(script), "held_out", str(job.data), str(problem), *hears)
     config = yaml.safe_load((problem / "run.yaml").read_text(encoding="utf-8"))
-    langs = [pair for pair in config["tasks"]["own"]["langs"] if _is_wanted(job, pair)]
+    langs = [pair for pair in config["tasks"]["own"]["langs"] if _is_wanted(job, pair[:3])]
+    for name, column in (("audio.tsv", 1), ("texts.tsv", 0)):
+        _keep(problem / name, column, job)
     config["tasks"] = {"own": {**config["tasks"]["own"], "langs": langs}}
     config["model"] = {"path": str(model)}
     path = problem / "own.yaml"
@@ -263,8 +266,15 @@ def _judged(job: Job, folder: Path, recogniser: Path | None, model: Path | str) 
     return figures
 
 
-def _is_wanted(job: Job, pair: str) -> bool:
-    return not job.langs or pair.partition("-")[0] in job.langs
+def _keep(path: Path, column: int, job: Job) -> None:
+    """Leave out the rows of other languages, which would be embedded as well."""
+    header, *rows = path.read_text(encoding="utf-8").splitlines()
+    kept = [row for row in rows if _is_wanted(job, row.split("\t")[column])]
+    path.write_text("\n".join([header, *kept]) + "\n", encoding="utf-8")
+
+
+def _is_wanted(job: Job, lang: str) -> bool:
+    return not job.langs or lang in job.langs
 
 
 def _mining(command: str, config: Path, *more: str) -> None:

@@ -60,7 +60,7 @@ SIZES = {
         phases=(Phase(name="short", max_s=3.0, steps=60, rate=5e-4),),
     ),
     "small": Size(
-        layers={"multilingual-bert": 6, "gemma-3-270m": 8},
+        layers={"multilingual-bert": 6, "gemma-3-270m": 6},
         window_s=12,
         synthetic=300,
         units=1024,

@@ -26,7 +26,7 @@ Units = NDArray[np.int16]
 class Pace:
     """How long, how much at once, and how fast a dual encoder learns."""
 
-    steps: int = 600
+    steps: int = 700
     batch: int = 256
     rate: float = 5e-3
 

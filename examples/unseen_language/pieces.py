@@ -40,7 +40,7 @@ from encoders.dual.config import Tie
 SENTENCES = 1500  # of a language that are spoken, to learn from
 JUDGED = 500  # of a language that are spoken, to judge
 READ = 10_000  # of a language that are read
-STEPS = 1200  # of the recogniser
+STEPS = 1500  # of the recogniser
 
 TIES: tuple[Tie, ...] = ("own", "spelling")
 WITHOUT, WITH = "without", "with"  # speech of the languages that are judged

@@ -32,6 +32,7 @@ def write_table(output: Path) -> None:
         print("matplotlib is not installed: no plot")
         return
     matplotlib.use("svg")
+    matplotlib.rcParams["svg.fonttype"] = "none"  # a tenth of the size
     matplotlib.rcParams["svg.hashsalt"] = "unseen"  # else ids differ from run to run
     _plot(rows, output / "plot.svg")
 
@@ -114,11 +115,13 @@ def _plot(rows: Sequence[Row], path: Path) -> None:
     for target, line in zip(_TARGETS, axes, strict=True):
         for lang, panel in zip(UNSEEN, line, strict=True):
             for tie, colour in zip(_TIES.values(), ("tab:orange", "tab:blue"), strict=True):
-                some = [found.get((text, tie, "synthetic", target, lang), [0.0]) for text in TEXTS]
+                keys = [(text, tie, "synthetic", target, lang) for text in TEXTS]
+                there = [place for place, key in enumerate(keys) if key in found]
+                some = [found[keys[place]] for place in there]
                 means = [mean(one) for one in some]
-                spread = [[m - min(one) for m, one in zip(means, some, strict=True)],
-                          [max(one) - m for m, one in zip(means, some, strict=True)]]  # fmt: skip
-                panel.errorbar(range(len(TEXTS)), means, spread, color=colour, marker="o", capsize=3,
+                below = [m - min(one) for m, one in zip(means, some, strict=True)]
+                above = [max(one) - m for m, one in zip(means, some, strict=True)]
+                panel.errorbar(there, means, [below, above], color=colour, marker="o", capsize=3,
                                label=f"audio tokens {tie}")  # fmt: skip
             level = found.get(("letters (without own speech)", "", "synthetic", target, lang), [])
             top = found.get(("topline", "tied", "synthetic", target, lang), [])
