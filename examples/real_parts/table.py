@@ -25,7 +25,7 @@ def recalls(path: Path) -> dict[str, Row]:
     """R@1 of speech against text of its own language, by language; ``macro`` last."""
     rows = pq.read_table(path).to_pylist()
     own = [row for row in rows if row["metric"] == _METRIC and row["task"] == "own"]
-    return {str(row["pair"]).partition("-")[0]: row for row in own}
+    return {str(row["pair"]).rpartition(" ")[2].partition("-")[0]: row for row in own}
 
 
 def markdown(systems: dict[str, dict[str, Row]]) -> str:
