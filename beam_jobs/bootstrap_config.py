@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from mining.config.binding import setting
 from mining.config.load import load_as, to_plain
-from mining.config.yaml_nodes import Node
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,12 +115,7 @@ def load_bootstrap(
     Raises:
         ConfigError: naming every fault with its file, line and key.
     """
-    replaced = {} if output is None else {"output": output}
-    return load_as(Bootstrap, path, overrides, check=_nothing_more, **replaced)
-
-
-def _nothing_more(config: Bootstrap, root: Node, problems: list[str]) -> None:
-    """What the fields alone do not show stands in the two configs, which are read later."""
+    return load_as(Bootstrap, path, overrides, output)
 
 
 def decisive(config: Bootstrap) -> dict[str, Any]:

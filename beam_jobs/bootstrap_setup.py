@@ -9,7 +9,8 @@ from pathlib import Path
 from beam_jobs.bootstrap_config import Bootstrap
 from beam_jobs.tasks import modality_of
 from encoders.dual.config import AUDIO_TOKENIZER_FOLDER
-from encoders.train.config import Data, Model, Seed, Texts, Training, load_training
+from encoders.train.config import Model, Training, load_training
+from encoders.train.data.config import Data, Seed, Texts
 from encoders.train.starting import goes_on, own_tokenizer, start_folder
 from mining.config import Config, load_config
 from mining.config.model import NONE

@@ -205,9 +205,11 @@ def _config(folder: Path) -> ConvCtcConfig:
         or not isinstance(sizes, dict)
         or sizes.keys() != set(_SIZES)
         or not all(type(size) is int and size > 0 for size in sizes.values())
+        or not isinstance(settings["languages"], list)
     ):
         raise CheckpointError(
-            f"{folder / SETTINGS_FILE}: must give {', '.join(sorted(_FIELDS))}, and the sizes "
-            f"{', '.join(_SIZES)} as positive whole numbers, but does not; copy the folder again"
+            f"{folder / SETTINGS_FILE}: must give {', '.join(sorted(_FIELDS))}, languages as a list and "
+            f"the sizes {', '.join(_SIZES)} as positive whole numbers, but does not; copy the folder "
+            "again"
         )
     return ConvCtcConfig(**sizes, languages=[str(lang) for lang in settings["languages"]])

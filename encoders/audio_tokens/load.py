@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from encoders.audio_tokens.card import AudioTokenizerCard
-from encoders.audio_tokens.lexicon import LEXICON_FILE, Confusions, Speller, read_speller
+from encoders.audio_tokens.lexicon import LEXICON_FILE, Speller, read_speller
 from encoders.audio_tokens.settings import CONV_CTC, CTC, KMEANS, read_settings
 from mining.contract.errors import CheckpointError
 
@@ -68,7 +68,7 @@ def describe_audio_tokenizer(folder: Path) -> AudioTokenizerCard:
 
 
 def load_speller(folder: Path) -> Speller | None:
-    """What turns the letters of a CTC tokenizer into words; None of one without a lexicon.
+    """What turns the letters of the small recogniser into words; None of one without a lexicon.
 
     Args:
         folder: as for ``load_audio_tokenizer``.
@@ -79,15 +79,11 @@ def load_speller(folder: Path) -> Speller | None:
     path = folder / LEXICON_FILE
     if not path.is_file():
         return None
-    card = describe_audio_tokenizer(folder)
-    if card.symbols is None or card.symbols[:2] != ("", " "):
+    if read_settings(folder)[0] != CONV_CTC:
         raise CheckpointError(
-            f"{path}: must lie beside a recogniser whose first units are the blank and the space, but "
-            f"{card.name} is none; remove it"
+            f"{path}: must lie beside a recogniser of kind {CONV_CTC}, which knows what it takes for "
+            "what, but does not; remove it"
         )
-    confusions = Confusions.guessed(card.units)
-    if read_settings(folder)[0] == CONV_CTC:
-        from encoders.audio_tokens.conv_ctc import confusions_of
+    from encoders.audio_tokens.conv_ctc import confusions_of, describe_conv_ctc
 
-        confusions = confusions_of(folder)
-    return read_speller(path, card.symbols, confusions)
+    return read_speller(path, describe_conv_ctc(folder).symbols or (), confusions_of(folder))

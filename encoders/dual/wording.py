@@ -82,7 +82,7 @@ class Wording:
             if not len(self.tokens(item)):
                 return "has no audio tokens"
         if self.is_text(item) and not self.text(item).strip():
-            return "has no text" if isinstance(item, Written) else "has no audio tokens but spaces"
+            return "has no text" if isinstance(item, Written) else "has no audio tokens that spell"
         return ""
 
     def check(self, items: Iterable[Item]) -> None:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from encoders.dual.config import DualEncoderConfig
 from encoders.dual.create_wordbag import dual_wordbag
+from encoders.torch_threads import torch_threads
 from encoders.train.distill_corpus import Corpus, Ints, build_corpus
 from encoders.train.distill_data import LANGUAGES, load_rows, word_rows
 from encoders.train.gloss import Glossary, with_glosses
@@ -31,7 +32,6 @@ from encoders.train.teacher import Teacher
 from encoders.use_multilingual import SPACE
 from encoders.wordbag.model import WordBagConfig, WordBagModel
 from encoders.wordbag.quantise import quantise_rows
-from encoders.wordbag.reader import one_thread
 
 _LOG = logging.getLogger(__name__)
 
@@ -231,7 +231,7 @@ def main() -> None:
     _LOG.info("prepared in %.1f minutes", (time.monotonic() - began) / 60)
     config = WordBagConfig(rows=len(corpus.keys))
     schedule = Schedule(minutes=options.minutes, steps=options.steps)
-    with one_thread():
+    with torch_threads(1):
         student = train(corpus, targets, config, schedule, options.seed)
     save(student, corpus.keys, options.out)
     _LOG.info("all in %.1f minutes", (time.monotonic() - began) / 60)

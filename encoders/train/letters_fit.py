@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pyarrow as pa
-
 from encoders.audio_tokens.conv_ctc import save_conv_ctc
 from encoders.audio_tokens.conv_ctc_network import SYMBOLS, ConvCtcConfig
 from encoders.audio_tokens.lexicon import Confusions, read_speller
-from encoders.train.config import Seed, Training
+from encoders.train.config import Training
 from encoders.train.ctc.confusions import measured
 from encoders.train.ctc.corpus import Clip, build_clips
 from encoders.train.ctc.loop import Draws, Schedule, train_ctc
-from encoders.train.data.rows import ROWS, checked_rows, clip_numbers
+from encoders.train.data.config import Seed
+from encoders.train.data.fitting import heard, usable_rows
+from encoders.train.data.rows import clip_numbers
 from encoders.train.data.screen import Screen
-from encoders.train.data.seeds import read_seed
-from encoders.train.data.sound import sounds
 from mining.config import stage_hash
 from mining.contract.errors import ConfigError, InputError
-from mining.contract.speech import SPEECH_RATE_HZ
+from mining.io.local import file_digest
 
-_JUDGED_BATCHES = 30  # about an hour of speech, by which it is told what is taken for what
+_JUDGED_BATCHES = 30  # by which it is told what is taken for what
 
 Say = Callable[[str], None]
 
@@ -40,7 +38,8 @@ def fitted_letters(config: Training, states: Path, say: Say) -> Path:
     Raises:
         ConfigError: there is no speech to learn from, or a share of an unknown seed.
         CheckpointError: the lexicon cannot be used.
-        InputError: no clip has a transcript.
+        InputError: no clip has a transcript, or none has a chance to be drawn.
+        MiningError: the loss is no longer finite.
     """
     fit, seeds = config.model.fit_letters, config.data.seeds
     if fit is None or not seeds:
@@ -55,7 +54,13 @@ def fitted_letters(config: Training, states: Path, say: Say) -> Path:
         if name not in seeds:
             raise ConfigError(f"model.fit_letters.shares: there is no seed {name!r}")
     lexicon = _lexicon(fit.lexicon)
-    decided = {"fit": fit, "seeds": seeds, "seed": config.seed}
+    decided = {
+        "fit": fit,
+        "lexicon": None if lexicon is None else file_digest(lexicon),
+        "seeds": seeds,
+        "contamination": config.contamination,
+        "seed": config.seed,
+    }
     key = stage_hash("letters", decided)
     folder = states / f"letters-{key}"
     if folder.is_dir():
@@ -74,17 +79,20 @@ def fitted_letters(config: Training, states: Path, say: Say) -> Path:
         batch_s=fit.batch_s,
         rate=fit.rate,
         warm_up=fit.warm_up,
-        shares=tuple(fit.shares.get(name, 1.0 if not fit.shares else 0.0) for name in seeds),
+        shares=tuple(fit.shares.get(name, 0.0) if fit.shares else 1.0 for name in seeds),
         language_power=fit.language_power,
         strength=fit.strength,
-        save_every=config.work.checkpoint_every,
     )
     languages = sorted(set(clips.langs))
     sizes = ConvCtcConfig(width=fit.width, blocks=fit.blocks, languages=languages)
-    model = train_ctc(
-        clips, sizes, schedule, states / f"letters-state-{key}", seed=config.seed, say=say
-    )
     draws = Draws(clips, schedule, config.seed)
+    model = train_ctc(
+        draws,
+        sizes,
+        states / f"letters-state-{key}",
+        say,
+        save_every=config.work.checkpoint_every,
+    )
     confusions = measured(model, draws, first=fit.steps, batches=_JUDGED_BATCHES)
     save_conv_ctc(model, folder, config.model.name, confusions, lexicon)
     return folder
@@ -104,39 +112,14 @@ def _lexicon(path: str | None) -> Path | None:
 
 
 def _clips(name: str, seed: Seed, screen: Screen) -> Iterator[Clip]:
-    """Clips of a seed that have a transcript."""
-    parts = [ROWS.empty_table()]
-    parts += [
-        checked_rows(raw, seed, screen, _pass_over) for raw in read_seed(name, seed, _pass_over)
-    ]
-    rows = pa.concat_tables(parts)
+    """Clips of a seed that have a transcript; of several rows of a clip the first one counts."""
+    rows = usable_rows(name, seed, screen)
     clips, numbers = clip_numbers(rows)
-    texts = dict(
-        zip(
-            reversed(numbers.tolist()),  # of several rows the first one counts
-            reversed(
-                [
-                    (reading or transcript, lang)
-                    for reading, transcript, lang in zip(
-                        rows["reading"].to_pylist(),
-                        rows["transcript"].to_pylist(),
-                        rows["lang"].to_pylist(),
-                        strict=True,
-                    )
-                ]
-            ),
-            strict=True,
-        )
-    )
-    for sound in sounds(clips, int(seed.max_s * SPEECH_RATE_HZ), _unknown):
-        text, lang = texts[sound.number]
-        if text and sound.samples is not None and sound.fault is None:
-            yield Clip(samples=sound.samples, text=text, lang=lang)
-
-
-def _pass_over(row_id: str, reason: str, detail: str) -> None:
-    """Refused rows are listed when the data are loaded."""
-
-
-def _unknown(clip_id: bytes) -> bool:
-    return False
+    said: dict[int, str] = {}
+    columns = (rows["reading"].to_pylist(), rows["transcript"].to_pylist())
+    for number, reading, transcript in zip(numbers.tolist(), *columns, strict=True):
+        said.setdefault(number, reading or transcript)
+    langs = clips["lang"].to_pylist()
+    for number, samples in heard(clips, seed.max_s):
+        if said[number]:
+            yield Clip(samples=samples, text=said[number], lang=langs[number])

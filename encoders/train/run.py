@@ -18,6 +18,7 @@ import torch
 
 from encoders.audio_tokens.load import load_audio_tokenizer
 from encoders.load import describe_encoder, load_encoder, require_device
+from encoders.torch_threads import torch_threads
 from encoders.train.config import Training, decisive
 from encoders.train.data.load import Loaded, load_data
 from encoders.train.data.speech import SpeechPairs
@@ -99,12 +100,11 @@ def train(config: Training, say: Say) -> Outcome:
         )
     state = load_state(places.states, identity)
     device = require_device(config.work.device)
-    if config.work.threads is not None:
-        torch.set_num_threads(config.work.threads)
     write_atomic(str(places.resolved), resolved_yaml(config).encode("utf-8"), _LOCAL)
     try:
-        lesson = _prepared(config, places, device, say)
-        judged = teach(lesson, state, say)
+        with torch_threads(config.work.threads):
+            lesson = _prepared(config, places, device, say)
+            judged = teach(lesson, state, say)
     except (RuntimeError, MemoryError) as error:
         if not _is_out_of_memory(error):
             raise

@@ -10,10 +10,9 @@ import pyarrow as pa
 
 from encoders.audio_tokens.kmeans_fit import KMeansFit, fit_kmeans_tokenizer
 from encoders.train.config import FitUnits, Training
-from encoders.train.data.rows import checked_rows, clip_numbers
+from encoders.train.data.fitting import heard, usable_rows
+from encoders.train.data.rows import clip_numbers
 from encoders.train.data.screen import Screen
-from encoders.train.data.seeds import read_seed
-from encoders.train.data.sound import sounds
 from mining.config import stage_hash
 from mining.contract.errors import ConfigError
 from mining.contract.speech import SPEECH_RATE_HZ, Samples
@@ -66,28 +65,14 @@ def fitted_units(config: Training, states: Path, device: str, say: Say) -> Path:
 def _clips(config: Training, fit: FitUnits) -> Iterator[Samples]:
     """Clips of all seeds in random order, until they last ``fit.hours``."""
     screen = Screen(config.contamination)
-    tables = [
-        checked_rows(raw, seed, screen, _pass_over)
-        for name, seed in config.data.seeds.items()
-        for raw in read_seed(name, seed, _pass_over)
-    ]
-    clips, _ = clip_numbers(pa.concat_tables(tables))
+    rows = [usable_rows(name, seed, screen) for name, seed in config.data.seeds.items()]
+    clips, _ = clip_numbers(pa.concat_tables(rows))
     order = np.random.default_rng(config.seed).permutation(clips.num_rows)
     longest_s = max(seed.max_s for seed in config.data.seeds.values())
     wanted = fit.hours * 3600 * SPEECH_RATE_HZ
     found = 0
-    limit = int(longest_s * SPEECH_RATE_HZ)
-    for sound in sounds(clips.take(pa.array(order)), limit, _unknown):
-        if sound.samples is not None and len(sound.samples):
-            yield sound.samples
-            found += len(sound.samples)
+    for _, samples in heard(clips.take(pa.array(order)), longest_s):
+        yield samples
+        found += len(samples)
         if found >= wanted:
             return
-
-
-def _pass_over(row_id: str, reason: str, detail: str) -> None:
-    """Refused rows are listed when the data are loaded."""
-
-
-def _unknown(clip_id: bytes) -> bool:
-    return False

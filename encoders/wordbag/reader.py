@@ -6,8 +6,7 @@ of a pair, D of a vector.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,21 +15,6 @@ from numpy.typing import NDArray
 
 from encoders.wordbag.features import token_features, tokens_of
 from encoders.wordbag.model import WordBagModel, in_blocks
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch on one thread for a while.
-
-    Products are small here: threads gain little, and waste nearly all time waiting for each other
-    when other processes hold the cores.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def vectors_of(model: WordBagModel, texts: Sequence[str], spoken: Sequence[bool]) -> torch.Tensor:

@@ -11,7 +11,8 @@ from corpus import ENGLISH, Sentence
 from numpy.typing import NDArray
 
 from encoders.dual.model import DualEncoder
-from encoders.train.config import Data, Loss, Model, Optimiser, Texts, Training
+from encoders.train.config import Loss, Model, Optimiser, Training
+from encoders.train.data.config import Data, Texts
 from encoders.train.data.frames import Clips
 from encoders.train.data.mixture import Mixture
 from encoders.train.data.pairs import PairSource

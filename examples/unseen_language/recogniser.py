@@ -19,7 +19,7 @@ from encoders.audio_tokens.conv_ctc_network import ConvCtcConfig, ConvCtcModel, 
 from encoders.train.ctc.augment import augmented
 from encoders.train.ctc.corpus import Clips
 from encoders.train.ctc.letters import codes
-from encoders.train.ctc.loop import Schedule, train_ctc
+from encoders.train.ctc.loop import Draws, Schedule, train_ctc
 
 _SIZES = {"width": 96, "blocks": 8, "kernel": 9, "expand": 4}
 _SHARES = (0.75, 0.25)  # of synthetic speech and of people's
@@ -50,11 +50,9 @@ def trained(sources: Sequence[Source], steps: int, folder: Path) -> ConvCtcModel
         warm_up=100,
         shares=_SHARES,
         strength=_STRENGTH,
-        save_every=100,
     )
-    model = train_ctc(
-        _clips(sources), ConvCtcConfig(**_SIZES), schedule, folder / "state", seed=0, say=print
-    )
+    draws = Draws(_clips(sources), schedule, seed=0)
+    model = train_ctc(draws, ConvCtcConfig(**_SIZES), folder / "state", print, save_every=100)
     if not (folder / "tokenizer").exists():
         save_conv_ctc(model, folder / "tokenizer", "letters")
     return model

@@ -34,18 +34,15 @@ def load_config(path: str, overrides: Sequence[str] = (), output: str | None = N
     Raises:
         ConfigError: naming every fault with its file, line and key.
     """
-    if output is not None:
-        return load_as(Config, path, overrides, check=_check_names, output=output)
-    return load_as(Config, path, overrides, check=_check_names)
+    return load_as(Config, path, overrides, output, _check_names)
 
 
 def load_as(
     cls: type[T],
     path: str,
-    overrides: Sequence[str] = (),
-    *,
-    check: Callable[[T, Node, list[str]], None],
-    **replaced: str,
+    overrides: Sequence[str],
+    output: str | None,
+    check: Callable[[T, Node, list[str]], None] | None = None,
 ) -> T:
     """Read, override and check a config of any kind.
 
@@ -53,8 +50,8 @@ def load_as(
         cls: frozen dataclass of the whole file.
         path: a YAML file.
         overrides: ``a.b=c`` settings; c is read as YAML.
+        output: replaces the config's ``output``.
         check: adds faults that the fields alone do not show; sees the config and the file's nodes.
-        replaced: top-level keys that options of the command line replace.
 
     Raises:
         ConfigError: naming every fault with its file, line and key.
@@ -68,11 +65,10 @@ def load_as(
     root = parse_yaml(text, path, problems)
     for override in overrides:
         _override(root, override, problems)
-    for name, value in replaced.items():
-        if isinstance(root.value, dict):
-            root.value[name] = Node(value, f"--{name}")
+    if output is not None and isinstance(root.value, dict):
+        root.value["output"] = Node(output, "--output")
     config = bind(root, cls, problems)
-    if config is not None:
+    if config is not None and check is not None:
         check(config, root, problems)
     if problems or config is None:
         raise ConfigError("\n".join(dict.fromkeys(problems)))

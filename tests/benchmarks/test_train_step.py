@@ -19,7 +19,8 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 from encoders.dual.config import DualEncoderConfig
 from encoders.dual.create import create_dual_encoder
 from encoders.dual.items import Written
-from encoders.train.config import Data, Model, Optimiser, Texts, Training
+from encoders.train.config import Model, Optimiser, Training
+from encoders.train.data.config import Data, Texts
 from encoders.train.data.pairs import TrainingPair
 from encoders.train.learner import Learner
 

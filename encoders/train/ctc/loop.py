@@ -13,13 +13,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
 from encoders.audio_tokens.conv_ctc_network import BLANK, ConvCtcConfig, ConvCtcModel, output_frames
 from encoders.audio_tokens.logmel import BANDS
 from encoders.train.ctc.augment import augmented
 from encoders.train.ctc.corpus import Clips
+from encoders.train.state import State, flat, load_state, save_state
+from mining.config.load import to_plain
+from mining.contract.errors import InputError, MiningError
 
 _TAP_WEIGHT = 0.3  # of the losses half-way (Lee and Watanabe 2021, InterCTC)
 _UNTOLD = 0.1  # of the clips' languages are not told in training, as those of the unseen are not
@@ -38,7 +40,6 @@ class Schedule:
         shares: chance of each group of clips.
         language_power: within a group, a language of n clips is drawn with n to this power.
         strength: of augmentation, see :func:`encoders.train.ctc.augment.augmented`.
-        save_every: steps between states that a killed run goes on from.
     """
 
     steps: int
@@ -48,7 +49,6 @@ class Schedule:
     shares: tuple[float, ...] = (1.0,)
     language_power: float = 0.5
     strength: float = 0.5
-    save_every: int = 200
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,20 +71,33 @@ class Batch:
 
 
 class Draws:
-    """Batches: the same for the same seed and step, whatever was drawn before."""
+    """Batches: the same for the same seed and step, whatever was drawn before.
+
+    Attributes:
+        schedule: how much is drawn of what.
+        seed: that decides them.
+
+    Raises:
+        InputError: no clip has a chance to be drawn.
+    """
 
     def __init__(self, clips: Clips, schedule: Schedule, seed: int) -> None:
-        self._clips, self._schedule, self._seed = clips, schedule, seed
+        self._clips, self.schedule, self.seed = clips, schedule, seed
         chances = _chances(clips, schedule)
+        if not chances.any():
+            raise InputError(
+                "model.fit_letters.shares: must leave clips with a transcript to learn from, but leaves "
+                "none"
+            )
         self._chances = np.cumsum(chances)
         self._mean = float((chances / chances.sum() * np.diff(clips.offsets)).sum())
 
     def batch(self, step: int) -> Batch:
         """What is learned from in a step."""
-        rng = np.random.default_rng([self._seed, step])
+        rng = np.random.default_rng([self.seed, step])
         clips = self._clips
         sizes = np.diff(clips.offsets)
-        wanted = int(self._schedule.batch_s * 100)
+        wanted = int(self.schedule.batch_s * 100)
         pool = self._draw(rng, max(8, int(_POOL * wanted / self._mean)))
         pool = pool[np.argsort(sizes[pool], kind="stable")]
         first = int(rng.integers(0, len(pool)))
@@ -97,7 +110,7 @@ class Draws:
             total += int(sizes[clip])
         others = self._draw(rng, len(chosen))
         spectra = [
-            augmented(clips.spectrum(clip), clips.spectrum(other), self._schedule.strength, rng)
+            augmented(clips.spectrum(clip), clips.spectrum(other), self.schedule.strength, rng)
             for clip, other in zip(chosen, others.tolist(), strict=True)
         ]
         told = rng.random(len(chosen)) >= _UNTOLD
@@ -165,38 +178,49 @@ def ctc_loss(model: ConvCtcModel, batch: Batch, bfloat16: bool) -> torch.Tensor:
 
 
 def train_ctc(
-    clips: Clips,
+    draws: Draws,
     config: ConvCtcConfig,
-    schedule: Schedule,
-    folder: Path,
-    *,
-    seed: int,
+    states: Path,
     say: Callable[[str], None],
-    watch: Callable[[ConvCtcModel, int], None] | None = None,
+    *,
+    save_every: int = 200,
 ) -> ConvCtcModel:
-    """Train, or go on with a training that was stopped.
+    """Train on the CPU, or go on with a training that was stopped.
 
     Args:
-        clips: what to learn from.
+        draws: what to learn from, and its schedule; its seed is that of the weights, too.
         config: sizes.
-        schedule: pace.
-        folder: for the states of the training.
-        seed: of weights and draws.
+        states: folder for the states of the training.
         say: takes lines of progress.
-        watch: called whenever a state is saved.
+        save_every: steps between states that a killed run goes on from.
+
+    Raises:
+        CheckpointError: the states are of another training, or none is whole.
+        CapacityError: a state cannot be written.
+        MiningError: the loss is no longer finite.
     """
-    torch.manual_seed(seed)
+    schedule = draws.schedule
+    torch.manual_seed(draws.seed)
     model = ConvCtcModel(config)
-    draws = Draws(clips, schedule, seed)
     optimiser = torch.optim.AdamW(model.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=0.01)
-    step = _resume(folder, model, optimiser)
+    identity = flat({"sizes": config.to_dict(), "schedule": to_plain(schedule), "seed": draws.seed})
+    state = load_state(states, identity)
+    step = 0 if state is None else state.step
+    if state is not None:
+        _restore(state, model, optimiser)
+        say(f"letters: going on after step {step}")
     smooth, began, first = 0.0, time.monotonic(), step
+    model.train()
     while step < schedule.steps:
-        model.train()
         pace = min(1.0, (step + 1) / schedule.warm_up)
         pace *= 0.5 * (1 + np.cos(np.pi * step / schedule.steps))
         optimiser.param_groups[0]["lr"] = schedule.rate * pace
         loss = ctc_loss(model, draws.batch(step), True)
+        if not torch.isfinite(loss):
+            raise MiningError(
+                f"letters: the loss of step {step} must be finite, but is not; lower "
+                "model.fit_letters.rate, with another output"
+            )
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -206,37 +230,30 @@ def train_ctc(
         if step % 50 == 0:
             pace_s = (time.monotonic() - began) / (step - first)
             say(f"letters: step {step}, loss {smooth:.3f}, {pace_s:.2f} s a step")
-        if step % schedule.save_every == 0 or step == schedule.steps:
-            _save(folder, model, optimiser, step)
-            if watch is not None:
-                model.eval()
-                watch(model, step)
+        if step % save_every == 0 or step == schedule.steps:
+            tensors = _tensors(model, optimiser)
+            save_state(states, State(step=step, tensors=tensors, facts={}), identity)
     model.eval()
     return model
 
 
-def _save(folder: Path, model: ConvCtcModel, optimiser: torch.optim.Optimizer, step: int) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-    for number, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{number}.{name}": value for name, value in state.items()}
-    beside = folder / "state.safetensors.new"
-    save_file(tensors, beside, metadata={"step": str(step)})
-    beside.rename(folder / "state.safetensors")
+def _tensors(model: ConvCtcModel, optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """Weights and the optimiser's moments, by name."""
+    found = {f"model.{name}": value for name, value in model.state_dict().items()}
+    for number, moments in optimiser.state_dict()["state"].items():
+        found |= {f"optimiser.{number}.{name}": value for name, value in moments.items()}
+    return found
 
 
-def _resume(folder: Path, model: ConvCtcModel, optimiser: torch.optim.Optimizer) -> int:
-    """Load the last state, if there is one; the number of steps done."""
-    path = folder / "state.safetensors"
-    if not path.is_file():
-        return 0
-    tensors = load_file(path)
-    weights = {n.removeprefix("model."): v for n, v in tensors.items() if n.startswith("model.")}
-    model.load_state_dict(weights)
+def _restore(state: State, model: ConvCtcModel, optimiser: torch.optim.Optimizer) -> None:
+    weights: dict[str, torch.Tensor] = {}
     moments: dict[int, dict[str, torch.Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith("optimiser."):
-            _, number, part = name.split(".")
+    for name, value in state.tensors.items():
+        whose, rest = name.split(".", 1)
+        if whose == "model":
+            weights[rest] = value
+        else:
+            number, part = rest.split(".")
             moments.setdefault(int(number), {})[part] = value
+    model.load_state_dict(weights)
     optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
-    return int(next(iter(moments.values()))["step"].item())

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from encoders.train.config import Data, Seed, Texts
+from encoders.train.data.config import Data, Seed, Texts
 from encoders.train.data.coverage import coverage, coverage_lines
 from encoders.train.data.frames import FramesCache
 from encoders.train.data.held_out import Clip, HeldBack, hold_back, shared

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.train.config import Data
+from encoders.train.data.config import Data
 from encoders.train.data.pairs import KINDS, Kind, PairSource, TrainingPair
 from mining.contract.errors import InputError
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from encoders.train.config import Seed
+from encoders.train.data.config import Seed
 from encoders.train.data.screen import Screen, language_codes, normal_forms
 from encoders.train.data.tables import Refuse
 

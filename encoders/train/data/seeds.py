@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from encoders.train.config import Seed
+from encoders.train.data.config import Seed
 from encoders.train.data.rows import RAW
 from encoders.train.data.tables import ROW, Refuse, read_escaped, read_table, table_files
 from mining.contract.errors import InputError

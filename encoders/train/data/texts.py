@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from encoders.dual.items import Written
-from encoders.train.config import Texts
+from encoders.train.data.config import Texts
 from encoders.train.data.pairs import TrainingPair, sentence_keys
 from encoders.train.data.screen import Screen, language_codes, normal_forms
 from encoders.train.data.tables import ROW, Refuse, read_table, table_files

@@ -17,7 +17,7 @@ from beam_jobs.pairs import Pairs
 from beam_jobs.plan import Plan
 from beam_jobs.progress import Progress
 from beam_jobs.run import STAGES, run
-from encoders.train.config import Seed, Texts
+from encoders.train.data.config import Seed, Texts
 from encoders.train.data.screen import Screen
 from encoders.train.data.seeds import read_seed
 from encoders.train.data.texts import read_texts

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from encoders import embed_texts, load_encoder
+from encoders.torch_threads import torch_threads
 from encoders.train.distill import Schedule, Targets, _join, save, train
 from encoders.train.distill_corpus import Ragged, build_corpus
 from encoders.train.distill_data import FLORES, Refused, Row, load_rows
 from encoders.train.gloss import Glossary
 from encoders.wordbag import WordBagConfig
-from encoders.wordbag.reader import one_thread
 
 WORDS = {"dog": "Hund", "cat": "Katze", "sees": "sieht", "house": "Haus", "old": "alt"}
 ROWS = [Row("deu", german, english, "dictionaries") for english, german in WORDS.items()] + [
@@ -112,7 +112,7 @@ def test_a_short_run_learns_and_is_saved(corpus, tmp_path):
     targets = Targets(vectors=vectors, of_row=np.arange(len(ROWS)))
     config = WordBagConfig(rows=len(corpus.keys), width=16, word=24, hidden=16, pair=8)
     schedule = Schedule(steps=100, batch=16, table_rate=2e-2, head_rate=1e-2, warm_up=5)
-    with one_thread():
+    with torch_threads(1):
         student = train(corpus, targets, config, schedule, seed=0)
     save(student, corpus.keys, tmp_path)
     encoder = load_encoder(str(tmp_path), device="cpu")

@@ -1,6 +1,5 @@
 """The example's modules."""
 
-import importlib
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,6 @@ EXAMPLE = Path(__file__).parents[3] / "examples" / "real_parts"
 
 
 @pytest.fixture
-def example(monkeypatch):
+def example(example_in):
     """Import a module of the example by its name."""
-    monkeypatch.syspath_prepend(str(EXAMPLE))
-    return importlib.import_module
+    return example_in(EXAMPLE)

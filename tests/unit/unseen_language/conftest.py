@@ -1,6 +1,5 @@
 """The example's modules, and speech as a recogniser would spell it."""
 
-import importlib
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +12,9 @@ EXAMPLE = Path(__file__).parents[3] / "examples" / "unseen_language"
 
 
 @pytest.fixture
-def example(monkeypatch):
+def example(example_in):
     """Import a module of the example by its name."""
-    monkeypatch.syspath_prepend(str(EXAMPLE))
-    return importlib.import_module
+    return example_in(EXAMPLE)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The example's modules, and a writer of TensorFlow checkpoints that knows nothing of the reader."""
 
-import importlib
 import os
 from pathlib import Path
 
@@ -13,10 +12,9 @@ BLOCK_ENTRIES = 3
 
 
 @pytest.fixture
-def example(monkeypatch):
+def example(example_in):
     """Import a module of the example by its name."""
-    monkeypatch.syspath_prepend(str(EXAMPLE))
-    return importlib.import_module
+    return example_in(EXAMPLE)
 
 
 @pytest.fixture(scope="session")

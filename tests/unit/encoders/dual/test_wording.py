@@ -113,7 +113,7 @@ def test_spelling():
         (wording(card()), speech([], []), "has no audio tokens"),
         (wording(LETTERS), speech([0, 0], [0]), "has no audio tokens"),
         (wording(LETTERS), speech([0, 1]), ""),
-        (wording(LETTERS, tie="spelling"), speech([0, 1]), "no audio tokens but spaces"),
+        (wording(LETTERS, tie="spelling"), speech([0, 1]), "no audio tokens that spell"),
         (wording(card()), speech([1, 6]), "has unit 6, but the audio tokenizer has 6"),
         (wording(card()), speech([1], [0, -1]), "has unit"),
     ],

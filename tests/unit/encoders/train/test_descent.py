@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from encoders.train.config import Data, Loss, Model, Optimiser, Texts, Training
+from encoders.train.config import Loss, Model, Optimiser, Training
+from encoders.train.data.config import Data, Texts
 from encoders.train.descent import LogitScale, make_optimiser, rate_factor, set_rate
 from encoders.train.figures import Figures, Line, read_figures
 

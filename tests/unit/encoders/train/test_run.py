@@ -333,3 +333,9 @@ def test_the_loss_falls_and_held_out_speech_is_judged(training_world: Path, tmp_
         one["recall"] for one in outcome.report["judged"] if one["task"] == "speech-transcript"
     ]
     assert any(f"R@1 speech-transcript {np.mean(means):.3f}," in line for line in lines)
+
+
+def test_training_leaves_the_number_of_threads_as_it_was(training_world, tmp_path):
+    before = torch.get_num_threads()
+    told(training_world, tmp_path / "out", "optimiser.steps=1", f"work.threads={before + 1}")
+    assert torch.get_num_threads() == before

@@ -15,6 +15,7 @@ from encoders.train.ctc.confusions import measured
 from encoders.train.ctc.corpus import Clip, build_clips
 from encoders.train.ctc.letters import codes, letters
 from encoders.train.ctc.loop import Draws, Schedule, ctc_loss, train_ctc
+from mining.contract.errors import CheckpointError, InputError, MiningError
 
 CONFIG = ConvCtcConfig(width=24, blocks=2, kernel=5, expand=2)
 
@@ -104,29 +105,48 @@ def digest(model):
     return found.hexdigest()
 
 
-def test_a_stopped_training_goes_on_to_the_same_weights(clips, tmp_path):
-    schedule = Schedule(steps=6, batch_s=3.0, warm_up=2, save_every=2)
+def trained(clips, folder, schedule, seed=0, save_every=200):
+    return train_ctc(Draws(clips, schedule, seed), CONFIG, folder, print, save_every=save_every)
 
-    class StopError(Exception):
-        pass
 
-    def stop(model, step):
-        if step == 4:
-            raise StopError
+def test_a_stopped_training_goes_on_to_the_same_weights(clips, tmp_path, monkeypatch):
+    schedule = Schedule(steps=6, batch_s=3.0, warm_up=2)
+    whole = trained(clips, tmp_path / "whole", schedule)
+    drawn = Draws.batch
 
-    whole = train_ctc(clips, CONFIG, schedule, tmp_path / "whole", seed=0, say=print)
-    with pytest.raises(StopError):
-        train_ctc(clips, CONFIG, schedule, tmp_path / "stopped", seed=0, say=print, watch=stop)
-    resumed = train_ctc(clips, CONFIG, schedule, tmp_path / "stopped", seed=0, say=print)
+    def until_the_fifth(self, step):
+        if step == 5:
+            raise KeyboardInterrupt
+        return drawn(self, step)
+
+    monkeypatch.setattr(Draws, "batch", until_the_fifth)
+    with pytest.raises(KeyboardInterrupt):
+        trained(clips, tmp_path / "stopped", schedule, save_every=2)
+    monkeypatch.undo()
+    resumed = trained(clips, tmp_path / "stopped", schedule, save_every=3)
     assert digest(whole) == digest(resumed)
-    assert digest(whole) != digest(
-        train_ctc(clips, CONFIG, schedule, tmp_path / "o", seed=1, say=print)
-    )
+    assert digest(whole) != digest(trained(clips, tmp_path / "other", schedule, seed=1))
+
+
+def test_states_of_another_training_are_refused(clips, tmp_path):
+    trained(clips, tmp_path, Schedule(steps=2, batch_s=3.0), save_every=1)
+    with pytest.raises(CheckpointError, match=r"schedule.rate was 0.002, is 0.1"):
+        trained(clips, tmp_path, Schedule(steps=2, batch_s=3.0, rate=0.1))
+
+
+def test_a_loss_that_is_not_finite_stops(clips, tmp_path):
+    with pytest.raises(MiningError, match="must be finite"):
+        trained(clips, tmp_path, Schedule(steps=60, batch_s=3.0, rate=1e30, warm_up=1))
+
+
+def test_nothing_to_draw_is_one_line(clips):
+    with pytest.raises(InputError, match="leaves none"):
+        Draws(clips, Schedule(steps=1, shares=(0.0, 0.0)), 0)
 
 
 def test_confusions_are_counted(clips, tmp_path):
-    schedule = Schedule(steps=60, batch_s=6.0, rate=5e-3, warm_up=10, save_every=60)
-    model = train_ctc(clips, CONFIG, schedule, tmp_path / "c", seed=0, say=print)
+    schedule = Schedule(steps=60, batch_s=6.0, rate=5e-3, warm_up=10)
+    model = trained(clips, tmp_path, schedule)
     found = measured(model, Draws(clips, schedule, 0), first=60, batches=4)
     said = {SYMBOLS.index(letter) for letter in "abc"}
     assert set(np.flatnonzero(found.given.sum(axis=1)).tolist()) <= said
@@ -136,12 +156,12 @@ def test_confusions_are_counted(clips, tmp_path):
 
 
 def test_it_learns(clips, tmp_path):
-    schedule = Schedule(steps=60, batch_s=6.0, rate=5e-3, warm_up=10, save_every=60)
-    draws = Draws(clips, schedule, 99)
-    batch = draws.batch(0)
-    short = Schedule(steps=1, batch_s=6.0, rate=0.0, save_every=1)
-    untrained = train_ctc(clips, CONFIG, short, tmp_path / "a", seed=0, say=print)
-    trained = train_ctc(clips, CONFIG, schedule, tmp_path / "b", seed=0, say=print)
+    schedule = Schedule(steps=60, batch_s=6.0, rate=5e-3, warm_up=10)
+    batch = Draws(clips, schedule, 99).batch(0)
+    models = (
+        trained(clips, tmp_path / "a", Schedule(steps=1, batch_s=6.0, rate=0.0)),
+        trained(clips, tmp_path / "b", schedule),
+    )
     with torch.no_grad():
-        before, after = (ctc_loss(model, batch, False) for model in (untrained, trained))
+        before, after = (ctc_loss(model, batch, False) for model in models)
     assert float(after) < 0.6 * float(before)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from encoders.dual.items import Spoken, Written
-from encoders.train.config import Columns, Data, Seed, Texts
+from encoders.train.data.config import Columns, Data, Seed, Texts
 from encoders.train.data.load import Loaded, load_data
 from encoders.train.data.mixture import Mixture
 from encoders.train.data.pairs import TrainingPair

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from encoders.dual.items import Written
-from encoders.train.config import Data
+from encoders.train.data.config import Data
 from encoders.train.data.mixture import Mixture
 from encoders.train.data.pairs import Kind, PairSource, TrainingPair
 from mining.contract.errors import InputError
