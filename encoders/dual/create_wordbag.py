@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from encoders.audio_tokens.card import AudioTokenizerCard
 from encoders.dual.config import WORDBAG, DualEncoderConfig, described_units
@@ -15,7 +18,11 @@ from encoders.wordbag.model import WordBagModel
 
 
 def over_wordbag(
-    folder: Path, audio_tokenizer: Path | None, config: DualEncoderConfig
+    folder: Path,
+    audio_tokenizer: Path | None,
+    config: DualEncoderConfig,
+    seed: int = 0,
+    **orthography: Any,
 ) -> DualEncoder:
     """The text part of a word bag with new ears, or none; in evaluation mode.
 
@@ -25,13 +32,18 @@ def over_wordbag(
         folder: of the word bag.
         audio_tokenizer: one that spells, in Latin letters.
         config: name, space, languages and licence are used.
+        seed: of a new orthography.
+        orthography: settings of a new one, see :class:`encoders.wordbag.model.WordBagConfig`; none:
+            that of the word bag, if it has one.
 
     Raises:
         CheckpointError: the word bag or the audio tokenizer cannot be used.
         ConfigError: the audio tokenizer does not spell.
     """
     units = described_units(audio_tokenizer, dataclasses.replace(config, tie="spelling"))
-    model = with_ears(load_wordbag(folder), units is not None)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = with_ears(load_wordbag(folder), units is not None, **orthography)
     return dual_wordbag(model, config, units, audio_tokenizer)
 
 
@@ -44,7 +56,7 @@ def dual_wordbag(
     """A dual encoder of a word bag, which reads what its audio tokens spell, and has no prefix."""
     config = dataclasses.replace(
         config,
-        dim=model.config.dim,
+        dim=model.vector_dim,
         prefix="",
         pooling="mean",
         max_tokens=MAX_TOKENS,

@@ -1,7 +1,8 @@
 """A word bag as the one network of a dual encoder: this project's own, small enough to be shipped.
 
-Text is a bag of words and n-grams; speech is the words that its audio tokens spell, read by the same
-rows. What is done with the rows begins alike, but speech may learn which words not to trust.
+Text is a bag of words and n-grams; speech is the words that its audio tokens are taken for, read by
+the same rows. What is done with the rows begins alike, but speech may learn which words not to trust.
+A word bag with an orthography says of both how they are spelled, too, with one and the same map.
 
 Shape legend: B items, D width of a vector.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.nn import functional
 
 from encoders.dual.config import CONFIG_FILE, DualEncoderConfig
 from encoders.dual.items import Item, Spoken
@@ -54,19 +56,30 @@ class WordBagTower(Tower):
         return np.fromiter((len(tokens_of(text)) for text in texts), np.int64, len(texts))
 
     def forward(self, items: Sequence[Item], tokens: int | None = None) -> torch.Tensor:
-        """Vectors [B, D]; zero where no word and no n-gram is known."""
+        """Vectors [B, D]; zero where nothing is known of an item."""
         texts = [self._wording.text(item) for item in items]
         spoken = [isinstance(item, Spoken) for item in items]
         # Products are small: threads gain little, and wait for each other on a busy machine.
         with nullcontext() if torch.is_grad_enabled() else torch_threads(1):
-            return vectors_of(self.model, texts, spoken)
+            meant = vectors_of(self.model, texts, spoken)
+            if self.model.orthography is None:
+                return meant
+            written = self.model.orthography([self._wording.spelling(item) for item in items])
+            config = self.model.config
+            shares = (config.written_share, config.heard_share)
+            share = torch.tensor([[shares[one]] for one in spoken])
+            parts = (functional.normalize(meant) * (1 - share).sqrt(), written * share.sqrt())
+            return torch.cat(parts, dim=1)
 
     def parts(self) -> dict[str, list[nn.Parameter]]:
-        """``text``: the network behind the table, whose 4-bit rows cannot be trained; ``audio``."""
-        ears = self.model.ears
+        """``text``: the network behind the table, whose 4-bit rows cannot be trained; ``audio``.
+
+        The orthography, though texts are read by it, is there for speech, and learns with it.
+        """
+        audio = (self.model.ears, self.model.orthography)
         return {
             "text": list(self.model.head.parameters()),
-            "audio": [] if ears is None else list(ears.parameters()),
+            "audio": [one for part in audio if part is not None for one in part.parameters()],
             "projection": [],
         }
 
@@ -80,14 +93,22 @@ class WordBagTower(Tower):
         save_file(tensors, folder / _WEIGHTS)
 
 
-def with_ears(model: WordBagModel, hears: bool) -> WordBagModel:
-    """The text part of a word bag, with ears that begin as a copy of it, or without."""
-    found = WordBagModel(WordBagConfig(**{**model.config.to_dict(), "hears": hears}))
+def with_ears(model: WordBagModel, hears: bool, **changed: Any) -> WordBagModel:
+    """The text part of a word bag, with ears that begin as a copy of it, or without.
+
+    Args:
+        model: stays as it is.
+        hears: whether there are ears.
+        changed: settings of an orthography, which is drawn by torch's global generator.
+    """
+    found = WordBagModel(WordBagConfig(**{**model.config.to_dict(), "hears": hears, **changed}))
     for name in ("keys", "table", "scales"):
         setattr(found, name, getattr(model, name))
     found.head.load_state_dict(model.head.state_dict())
     if found.ears is not None:
         found.ears.load_state_dict(model.head.state_dict())
+    if found.orthography is not None and model.orthography is not None and not changed:
+        found.orthography.load_state_dict(model.orthography.state_dict())
     return found
 
 
@@ -98,7 +119,7 @@ def load_wordbag_tower(folder: Path, config: DualEncoderConfig, wording: Wording
         CheckpointError: a file is missing or damaged, or the parts do not match.
     """
     model = load_wordbag(folder)
-    if (model.ears is not None) != bool(config.audio_units) or model.config.dim != config.dim:
+    if (model.ears is not None) != bool(config.audio_units) or model.vector_dim != config.dim:
         raise CheckpointError(
             f"{folder / CONFIG_FILE}: audio_units and dim must be those of config.json, but are not; "
             "copy the model folder again"

@@ -6,7 +6,7 @@ L tokens.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,8 @@ from encoders.audio_tokens.load import load_speller
 from encoders.dual.config import DualEncoderConfig
 from encoders.dual.items import Item, Spoken, Written
 from encoders.dual.language_names import language_name
+
+_REMEMBERED = 65536  # stretches of speech, about 200 bytes each
 
 
 class Wording:
@@ -39,6 +41,8 @@ class Wording:
         self._prefix = config.prefix
         self._units = units
         self._home = audio_tokenizer
+        # An item is read several times, to be measured and to be embedded; the search for words is slow.
+        self._words = lru_cache(maxsize=_REMEMBERED)(self._searched)
         self._spells = config.tie == "spelling"
         # CTC tells a doubled letter from a long one by the blank between, so there repeats are one.
         self._merges = config.merge_repeats or (units is not None and units.blank is not None)
@@ -54,14 +58,18 @@ class Wording:
 
     def text(self, item: Item) -> str:
         """The text of an item that is read as text, without the prefix."""
+        if isinstance(item, Written) or self._speller is None:
+            return self.spelling(item)
+        units = self._heard()
+        letters = [spelled((frames,), units.symbols or (), units.blank) for frames in item.regions]
+        return " ".join(self._words(one, item.lang) for one in letters if one)
+
+    def spelling(self, item: Item) -> str:
+        """An item as it is written, or as its audio tokens spell it, right or wrong."""
         if isinstance(item, Written):
             return item.text
         units = self._heard()
-        symbols = units.symbols or ()
-        if self._speller is None:
-            return spelled(item.regions, symbols, units.blank)
-        letters = [spelled((frames,), symbols, units.blank) for frames in item.regions]
-        return " ".join(self._speller.words(one, item.lang) for one in letters if one)
+        return spelled(item.regions, units.symbols or (), units.blank)
 
     def tokens(self, item: Spoken) -> NDArray[np.int64]:
         """Units of all regions, one after the other: int64 [L], 0-based."""
@@ -95,6 +103,9 @@ class Wording:
             fault = self.fault(item)
             if fault:
                 raise ValueError(f"items[{place}]: must be something to embed, but {fault}")
+
+    def _searched(self, letters: str, lang: str) -> str:
+        return self._speller.words(letters, lang) if self._speller is not None else letters
 
     @cached_property
     def _speller(self) -> Speller | None:

@@ -89,6 +89,23 @@ class Lora:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Orthography:
+    """How an item is spelled, as a part of its vector: a word bag's way to hear words it does not know.
+
+    It is drawn, and learns with the part ``audio``.
+
+    Attributes:
+        width: of the part.
+        written_share: of it in the squared length of a text's vector, whose meaning has the rest.
+        heard_share: the same of speech, whose words are less certain than its letters.
+    """
+
+    width: int = setting(default=256, low=1)
+    written_share: float = setting(default=0.2, low=0.0, high=1.0)
+    heard_share: float = setting(default=0.6, low=0.0, high=1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Model:
     """What is trained.
 
@@ -103,6 +120,8 @@ class Model:
         audio_tokenizer: folder of one that is fitted.
         fit: fit one on the seeds' speech, see :class:`FitUnits`.
         fit_letters: train one on the seeds' speech, see :class:`FitLetters`.
+        orthography: of a word bag that gets ears, see :class:`Orthography`; null: the start's own, or
+            none.
         tie: ``own``: audio tokens are new rows of the vocabulary, as in the paper; ``spelling``: CTC
             symbols are read as text by the text's own rows. New: ``own``.
         merge_repeats: neighbouring equal units are one token; CTC always does. New: true.
@@ -124,6 +143,7 @@ class Model:
     audio_tokenizer: str | None = None
     fit: FitUnits | None = None
     fit_letters: FitLetters | None = None
+    orthography: Orthography | None = None
     tie: Literal["own", "spelling"] | None = None
     merge_repeats: bool | None = None
     pooling: Literal["mean", "cls", "last_token"] | None = None

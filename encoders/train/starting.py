@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from encoders.card import EncoderCard
-from encoders.checkpoint import stated_licence
+from encoders.checkpoint import read_json, stated_licence
 from encoders.dual.config import (
     AUDIO_TOKENIZER_FOLDER,
     CONFIG_FILE,
@@ -22,6 +22,7 @@ from encoders.dual.config import (
     read_units,
 )
 from encoders.dual.create import create_dual_encoder
+from encoders.dual.create_wordbag import over_wordbag
 from encoders.dual.lora import LoraSettings
 from encoders.dual.model import DualEncoder
 from encoders.dual.tower import load_tower
@@ -121,6 +122,8 @@ def start_model(
         ConfigError: settings do not go with it.
     """
     told, teacher = config.model, around.teacher
+    if told.orthography is not None and goes_on(folder, told):
+        raise _no_orthography()
     space = told.space or (teacher.space if teacher is not None else None)
     if goes_on(folder, told):
         model = _gone_on(folder, told, around)
@@ -139,13 +142,16 @@ def start_model(
             stated = read_config(folder)
             settings = dataclasses.replace(
                 settings,
-                space=space or stated.space,
+                space=space or (stated.space if told.orthography is None else None),
                 licence=stated.licence,
                 languages=tuple(sorted({*stated.languages, *around.languages})),
             )
-        model = create_dual_encoder(
-            folder, tokenizer, settings, seed=config.seed, device=around.device
-        )
+        if told.orthography is None:
+            model = create_dual_encoder(
+                folder, tokenizer, settings, seed=config.seed, device=around.device
+            )
+        else:
+            model = _spelling_wordbag(folder, tokenizer, settings, config)
     if teacher is not None and model.dim != teacher.dim:
         raise ConfigError(
             f"model.dim: must be the teacher's {teacher.dim}, but vectors are {model.dim} wide; set "
@@ -155,6 +161,18 @@ def start_model(
     if told.lora is not None:
         model.add_lora(LoraSettings(**dataclasses.asdict(told.lora)))
     return model
+
+
+def _spelling_wordbag(
+    folder: Path, tokenizer: Path | None, settings: DualEncoderConfig, config: Training
+) -> DualEncoder:
+    """A word bag with new ears and a new orthography."""
+    if read_json(folder / "config.json").get("model_type") != WORDBAG or tokenizer is None:
+        raise _no_orthography()
+    given = dataclasses.asdict(config.model.orthography)  # type: ignore[arg-type]
+    return over_wordbag(
+        folder, tokenizer, settings, config.seed, orthography=given.pop("width"), **given
+    )
 
 
 def _gone_on(folder: Path, told: Model, around: Surroundings) -> DualEncoder:
@@ -171,6 +189,13 @@ def _gone_on(folder: Path, told: Model, around: Surroundings) -> DualEncoder:
     home = None if units is None else folder / AUDIO_TOKENIZER_FOLDER
     tower = load_tower(folder, config, Wording(config, units, home), "float32")
     return DualEncoder(config, units, home, tower).to(around.device)
+
+
+def _no_orthography() -> ConfigError:
+    return ConfigError(
+        "model.orthography: must be left out unless start is a word bag, such as builtin, that gets "
+        "a new audio tokenizer"
+    )
 
 
 def _given(model: Model, names: Sequence[str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from torch.nn import functional
 from transformers import PretrainedConfig, PreTrainedModel
 
 from encoders.wordbag.head import WordBagHead
+from encoders.wordbag.orthography import Orthography
 from encoders.wordbag.quantise import dequantise_rows
 
 BLOCK = 256  # rows of a matrix product in inference
@@ -29,8 +30,11 @@ class WordBagConfig(PretrainedConfig):  # type: ignore[misc]
         word: V, of a word in the sum over a text.
         hidden: H, of the output network.
         pair: P, of the network that reads two neighbouring words.
-        dim: D, of a vector.
+        dim: D, of the vector of what is meant.
         hears: whether speech has a network of its own behind the rows.
+        orthography: width of what says how a text is spelled, behind what says what it means; 0: none.
+        written_share: of it in the squared length of a text's vector.
+        heard_share: of it in that of speech, whose words are less certain than its letters.
     """
 
     model_type = "wordbag"
@@ -44,6 +48,9 @@ class WordBagConfig(PretrainedConfig):  # type: ignore[misc]
         pair: int = 128,
         dim: int = 512,
         hears: bool = False,
+        orthography: int = 0,
+        written_share: float = 0.2,
+        heard_share: float = 0.6,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -54,6 +61,9 @@ class WordBagConfig(PretrainedConfig):  # type: ignore[misc]
         self.pair = pair
         self.dim = dim
         self.hears = hears
+        self.orthography = orthography
+        self.written_share = written_share
+        self.heard_share = heard_share
 
 
 def in_blocks(
@@ -91,7 +101,13 @@ class WordBagModel(PreTrainedModel):  # type: ignore[misc]
         self.register_buffer("table", table)
         self.register_buffer("scales", torch.zeros(config.rows, dtype=torch.float16))
         self.ears = WordBagHead(config) if config.hears else None
+        self.orthography = Orthography(config.orthography) if config.orthography else None
         self.post_init()
+
+    @property
+    def vector_dim(self) -> int:
+        """Width of the whole vector: what is meant, and how it is spelled."""
+        return int(self.config.dim + self.config.orthography)
 
     def _init_weights(self, module: nn.Module) -> None:
         """Weights come from training or from a file; there is nothing to draw."""

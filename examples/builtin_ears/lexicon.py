@@ -18,8 +18,8 @@ import pyarrow as pa
 from sentences import SOURCES, readings, rows_of
 from synthesise import ESPEAK
 
+from encoders.audio_tokens.letters import letters
 from encoders.audio_tokens.lexicon import SCHEMA, write_lexicon
-from encoders.train.ctc.letters import letters
 from encoders.train.lexicons import read_word_list
 from encoders.wordbag.features import tokens_of
 

@@ -22,10 +22,10 @@ from encoders.audio_tokens.collapse import collapsed
 from encoders.audio_tokens.framing import at_rate, framing_of
 from encoders.audio_tokens.inputs import NetworkInputs
 from encoders.audio_tokens.kmeans_fit import fit_kmeans
+from encoders.audio_tokens.letters import letters
 from encoders.audio_tokens.networks import load_config, load_encoder_network, load_extractor
 from encoders.audio_tokens.settings import NONE
 from encoders.dual.align_rows import Transcribed, align
-from encoders.train.ctc.letters import letters
 from encoders.train.data.sound import sounds
 from mining.contract.speech import SPEECH_RATE_HZ
 

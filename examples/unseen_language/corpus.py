@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from encoders.train.ctc.letters import letters
+from encoders.audio_tokens.letters import letters
 
 sys.path.append(str(Path(__file__).parents[1] / "builtin_ears"))
 from sentences import sentences

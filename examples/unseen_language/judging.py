@@ -18,9 +18,9 @@ from tower import ngram_rows
 
 from encoders.audio_tokens.collapse import spelled
 from encoders.audio_tokens.conv_ctc_network import BLANK, SYMBOLS
+from encoders.audio_tokens.letters import letters
 from encoders.dual.items import Item, Spoken, Written
 from encoders.dual.model import DualEncoder
-from encoders.train.ctc.letters import letters
 from encoders.train.judge import embed_items
 from mining.evaluate.controls import Lengths, length_ranks, log_lengths
 from mining.evaluate.retrieval import Pools, retrieve

@@ -16,9 +16,9 @@ from recordings import Recordings, load_recordings
 
 from encoders.audio_tokens.conv_ctc import save_conv_ctc
 from encoders.audio_tokens.conv_ctc_network import ConvCtcConfig, ConvCtcModel, output_frames
+from encoders.audio_tokens.letters import codes
 from encoders.train.ctc.augment import augmented
 from encoders.train.ctc.corpus import Clips
-from encoders.train.ctc.letters import codes
 from encoders.train.ctc.loop import Draws, Schedule, train_ctc
 
 _SIZES = {"width": 96, "blocks": 8, "kernel": 9, "expand": 4}

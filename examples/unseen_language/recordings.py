@@ -18,8 +18,8 @@ import torch
 from corpus import SPOKEN, Sentence, digest
 from numpy.typing import NDArray
 
+from encoders.audio_tokens.letters import letters
 from encoders.audio_tokens.logmel import BANDS, log_mel
-from encoders.train.ctc.letters import letters
 from mining.contract.languages import canonical_language
 from mining.contract.speech import SPEECH_RATE_HZ
 

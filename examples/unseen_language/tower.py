@@ -20,12 +20,12 @@ from torch import nn
 from torch.nn import functional
 
 from encoders.audio_tokens.card import AudioTokenizerCard
+from encoders.audio_tokens.letters import letters
 from encoders.dual.config import DualEncoderConfig, Tie
 from encoders.dual.items import Item, Spoken
 from encoders.dual.model import DualEncoder
 from encoders.dual.tower import Tower
 from encoders.dual.wording import Wording
-from encoders.train.ctc.letters import letters
 from encoders.wordbag.features import token_features
 
 ROWS = 65_536

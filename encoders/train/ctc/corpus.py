@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
+from encoders.audio_tokens.letters import codes, letters
 from encoders.audio_tokens.logmel import BANDS, log_mel
-from encoders.train.ctc.letters import codes, letters
 from mining.contract.speech import SPEECH_RATE_HZ, Samples
 
 _SHORTEST_S, _LONGEST_S = 0.4, 16.0

@@ -118,6 +118,8 @@ class Data:
         text: weight of text pairs (25 % in Gomez et al. 2024).
         language_power: a language of n rows is drawn with n to this power; 1: as it comes, 0: all
             alike (0.5 is usual).
+        garble: of each clip's audio tokens, a share drawn between 0 and this gives way to other tokens
+            of the clip, so that the model leans on none alone.
         held_out: clips of each language that are not trained on but judged during training; whole
             speakers where the manifest names them, at most half of a language's clips, and what
             says the same as they do is not trained on either.
@@ -129,4 +131,5 @@ class Data:
     translate: float = setting(default=1.0, low=0.0)
     text: float = setting(default=0.5, low=0.0)
     language_power: float = setting(default=0.5, low=0.0, high=1.0)
+    garble: float = setting(default=0.0, low=0.0, high=1.0)
     held_out: int = setting(default=0, low=0)

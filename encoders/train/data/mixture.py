@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders.train.data.config import Data
+from encoders.train.data.garble import garbled
 from encoders.train.data.pairs import KINDS, Kind, PairSource, TrainingPair
 from mining.contract.errors import InputError
 
@@ -60,7 +61,7 @@ class Mixture:
 
     Args:
         sources: where pairs come from.
-        data: weights and power.
+        data: weights, power, and how much clips are garbled.
         batch: B.
         seed: of the run.
 
@@ -72,6 +73,7 @@ class Mixture:
         weights: dict[Kind, float] = {kind: getattr(data, kind) for kind in KINDS}
         self._pools: list[_Pool] = []
         self._seed = seed % (1 << 64)
+        self._garble = data.garble
         shares: list[float] = []
         for kind in KINDS:
             of_kind = [source for source in sources if source.kind == kind and len(source)]
@@ -104,7 +106,7 @@ class Mixture:
                 pair = _fresh(pool, taken, random)
                 taken.update((pair.source_key, pair.target_key))
                 pairs.append(pair)
-        return pairs
+        return [garbled(pair, self._garble, random) for pair in pairs] if self._garble else pairs
 
 
 def _counts(ideal: NDArray[np.float64], random: np.random.Generator) -> list[int]:

@@ -7,18 +7,21 @@ import pyarrow as pa
 import pytest
 import torch
 from anyascii import anyascii
+from torch.nn import functional
 from transformers import AutoConfig, AutoModel
 
 import encoders
 from encoders import load_encoder
 from encoders.dual.config import DualEncoderConfig
-from encoders.dual.create_wordbag import dual_wordbag
+from encoders.dual.create_wordbag import dual_wordbag, over_wordbag
+from encoders.dual.items import Spoken, Written
 from encoders.dual.model import DualEncoder
 from encoders.wordbag import WordBagConfig, WordBagModel
 from encoders.wordbag.features import MAX_TOKENS, token_features, tokens_of
 from encoders.wordbag.model import in_blocks
 from encoders.wordbag.quantise import dequantise_rows, quantise_rows
 from mining.contract.errors import CheckpointError
+from tests.unit.encoders.dual.conftest import save_ctc
 
 BUILTIN = Path(encoders.__file__).parent / "builtin"
 TEXTS = [
@@ -239,3 +242,53 @@ def test_builtin_ranks_translations():
     for lang, texts in others.items():
         best = (encoder.embed(batch(texts)).vectors @ target.T).argmax(axis=1)
         assert best.tolist() == list(range(len(english))), lang
+
+
+@pytest.fixture
+def heard(tiny, tmp_path):
+    """The tiny word bag with ears and an orthography, saved and opened again."""
+    config = DualEncoderConfig(name="ears", languages=("eng",))
+    model = over_wordbag(
+        tiny,
+        save_ctc(tmp_path / "ctc"),
+        config,
+        seed=3,
+        orthography=10,
+        written_share=0.25,
+        heard_share=0.5,
+    )  # fmt: skip
+    model.save_pretrained(tmp_path / "heard")
+    return model, DualEncoder.from_pretrained(tmp_path / "heard")
+
+
+def speech(letters):
+    """Frames that spell letters of the tiny CTC vocabulary."""
+    frames = [part for letter in letters for part in (3 + "abcdefgh".index(letter), 0)]
+    return Spoken(regions=(np.array(frames, np.int16),), lang="eng")
+
+
+def test_an_orthography_has_its_share_of_text_and_of_speech(heard, tiny):
+    model, opened = heard
+    written = Written(text=TEXTS[0], lang="eng")
+    vectors = opened([written, speech("abcab"), Written(text="abcab", lang="eng")]).detach()
+    assert vectors.shape == (3, 6 + 10)
+    assert vectors[0, 6:].square().sum() == pytest.approx(0.25, abs=1e-3)
+    assert vectors[1, 6:].norm() > 0
+    spelt = functional.normalize(vectors[1:, 6:], dim=1)
+    assert spelt[0] @ spelt[1] > 0.999  # one map for both
+    before = DualEncoder.from_pretrained(tiny)([written]).detach()[0]
+    assert torch.allclose(functional.normalize(vectors[0, :6], dim=0), before, atol=1e-5)
+    assert torch.allclose(model([written]).detach(), vectors[:1], atol=2e-3)  # float16 on disk
+
+
+def test_a_word_bag_stays_on_the_cpu_in_float32(heard):
+    _, opened = heard
+    assert all(one.device.type == "cpu" for one in opened.to("meta").parameters())
+    assert all(one.dtype == torch.float32 for one in opened.to(torch.bfloat16).parameters())
+
+
+def test_orthography_learns_with_the_ears(heard):
+    _, opened = heard
+    names = {id(one): name for name, one in opened.named_parameters()}
+    audio = {names[id(one)].split(".")[2] for one in opened.parts()["audio"]}
+    assert audio == {"ears", "orthography"}

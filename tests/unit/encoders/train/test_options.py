@@ -13,7 +13,16 @@ import pyarrow as pa
 import pytest
 
 from encoders.audio_tokens.lexicon import SCHEMA, write_lexicon
-from encoders.train.config import FitLetters, FitUnits, Lora, Loss, Model, Optimiser, Teacher
+from encoders.train.config import (
+    FitLetters,
+    FitUnits,
+    Lora,
+    Loss,
+    Model,
+    Optimiser,
+    Orthography,
+    Teacher,
+)
 from encoders.train.figures import read_figures
 from encoders.train.run import train
 from tests.unit.encoders.audio_tokens.conftest import ENCODERS, save
@@ -35,6 +44,7 @@ LETTERS = (
 )
 LORA = ("model.train=[lora, audio, projection]", "model.lora={{rank: 4}}")
 TEACHER = ("loss.teacher={{path: '{folder}/teacher'}}", "model.dim=32")
+SPELT = (*CTC, "model.start=builtin", "model.dim=null", "model.tie=null", "model.orthography={{}}")
 ALIKE = ("data.texts.pairs.uri={folder}/alike.tsv", "data.transcribe=0", "data.translate=0")
 
 # option: (what the base is given, what the option is set to)
@@ -67,6 +77,9 @@ CASES: dict[str, tuple[tuple[str, ...], str]] = {
     "model.lora.alpha": (LORA, "300"),
     "model.lora.dropout": (LORA, "0.5"),
     "model.lora.targets": (LORA, "[query]"),
+    "model.orthography.width": (SPELT, "8"),
+    "model.orthography.written_share": (SPELT, "0.5"),
+    "model.orthography.heard_share": (SPELT, "0.5"),
     "loss.margin": ((), "0.3"),
     "loss.scale": ((), "5"),
     "loss.learn_scale": ((), "false"),
@@ -89,13 +102,14 @@ CASES: dict[str, tuple[tuple[str, ...], str]] = {
     "data.translate": ((), "3"),
     "data.text": ((), "3"),
     "data.language_power": ((), "0"),
+    "data.garble": ((), "1"),
     "data.held_out": ((), "0"),
     "seed": ((), "5"),
 }
 # fit and lora are given by their fields; the rest names things, and is tested where runs are
 ELSEWHERE = {
     "model.revision", "model.name", "model.space", "model.fit.revision", "model.fit",
-    "model.fit_letters", "model.lora",
+    "model.fit_letters", "model.lora", "model.orthography",
 }  # fmt: skip
 
 
@@ -157,10 +171,10 @@ def learn(training_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Cal
 
 def test_every_option_has_a_case() -> None:
     options = {f"data.{name}" for name in ("transcribe", "translate", "text", "language_power")}
-    options |= {"data.held_out", "seed"}
+    options |= {"data.garble", "data.held_out", "seed"}
     kinds = {
         "model": Model, "model.fit": FitUnits, "model.fit_letters": FitLetters, "model.lora": Lora,
-        "loss": Loss, "loss.teacher": Teacher, "optimiser": Optimiser,
+        "model.orthography": Orthography, "loss": Loss, "loss.teacher": Teacher, "optimiser": Optimiser,
     }  # fmt: skip
     for prefix, kind in kinds.items():
         options |= {f"{prefix}.{field.name}" for field in dataclasses.fields(kind)}

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from encoders.audio_tokens.conv_ctc_network import SYMBOLS, ConvCtcConfig
+from encoders.audio_tokens.letters import codes, letters
 from encoders.audio_tokens.logmel import BANDS, LOG_FLOOR
 from encoders.train.ctc.augment import augmented
 from encoders.train.ctc.confusions import measured
 from encoders.train.ctc.corpus import Clip, build_clips
-from encoders.train.ctc.letters import codes, letters
 from encoders.train.ctc.loop import Draws, Schedule, ctc_loss, train_ctc
 from mining.contract.errors import CheckpointError, InputError, MiningError
 

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from encoders.dual.items import Written
+from encoders.dual.items import Spoken, Written
 from encoders.train.data.config import Data
+from encoders.train.data.garble import garbled
 from encoders.train.data.mixture import Mixture
 from encoders.train.data.pairs import Kind, PairSource, TrainingPair
 from mining.contract.errors import InputError
@@ -149,3 +150,38 @@ def test_a_kind_without_pairs_is_left_out_with_a_word(caplog: pytest.LogCaptureF
 def test_nothing_to_draw_from_is_an_error() -> None:
     with pytest.raises(InputError, match="must have pairs of a kind with a weight"):
         Mixture(SOURCES[3:], replace(Data(), text=0.0), 8, 0)
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 1000), st.floats(0.01, 1))
+def test_garbled_speech_keeps_its_frames_and_invents_no_unit(seed, most):
+    frames = np.repeat(np.arange(12, dtype=np.int16) % 5, 3)
+    regions = (frames[:20], frames[20:], np.zeros(0, np.int16))
+    pair = TrainingPair(
+        source=Spoken(regions=regions, lang="deu"),
+        target=Written(text="abc", lang="deu"),
+        source_key=1,
+        target_key=2,
+        teacher_text=Written(text="abc", lang="deu"),
+    )
+    found = garbled(pair, most, np.random.default_rng(seed))
+    assert [len(one) for one in found.source.regions] == [20, 16, 0]
+    assert set(np.concatenate(found.source.regions).tolist()) <= set(range(5))
+    assert found.target is pair.target
+    again = garbled(pair, most, np.random.default_rng(seed))
+    assert all(map(np.array_equal, found.source.regions, again.source.regions))
+    assert (pair.source.regions[0] == frames[:20]).all()
+
+
+def test_garbling_changes_up_to_the_share_that_is_asked_for():
+    frames = np.repeat(np.random.default_rng(0).integers(0, 500, 4000), 2).astype(np.int16)
+    text = Written(text="abc", lang="deu")
+    pair = TrainingPair(
+        source=Spoken(regions=(frames,), lang="deu"),
+        target=text, source_key=1, target_key=2, teacher_text=text,
+    )  # fmt: skip
+    random = np.random.default_rng(5)
+    shares = [(garbled(pair, 0.4, random).source.regions[0] != frames).mean() for _ in range(200)]
+    assert 0.17 < np.mean(shares) < 0.23
+    assert max(shares) < 0.42
+    assert garbled(replace(pair, source=text), 1.0, random).source is text

@@ -1,4 +1,4 @@
-"""What the recogniser learns to spell: Latin letters and spaces.
+"""A text as Latin letters: what the small recogniser learns to spell.
 
 L letters of a text.
 """
@@ -6,6 +6,7 @@ L letters of a text.
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 
 import numpy as np
 from anyascii import anyascii
@@ -23,17 +24,17 @@ def letters(text: str) -> str:
 
     Other scripts are romanised letter by letter (anyascii); a Chinese character is a word.
     """
-    parts = []
-    for character in unicodedata.normalize("NFKC", text):
-        roman = anyascii(character).lower()
-        if unicodedata.name(character, "").startswith(_IDEOGRAPH):
-            roman = f" {roman} "
-        if character in _APOSTROPHES or unicodedata.category(character)[0] not in "LM":
-            roman = " "
-        parts.append("".join(c for c in roman if c in _CODES))
-    return " ".join("".join(parts).split())
+    return " ".join("".join(map(_roman, unicodedata.normalize("NFKC", text))).split())
 
 
 def codes(text: str) -> NDArray[np.int64]:
     """Symbols of :func:`letters`, int64 [L]."""
     return np.array([_CODES[character] for character in letters(text)], dtype=np.int64)
+
+
+@lru_cache(maxsize=65536)
+def _roman(character: str) -> str:
+    if character in _APOSTROPHES or unicodedata.category(character)[0] not in "LM":
+        return " "
+    roman = "".join(c for c in anyascii(character).lower() if c in _CODES)
+    return f" {roman} " if unicodedata.name(character, "").startswith(_IDEOGRAPH) else roman
