@@ -5,7 +5,6 @@ Shape legend: B rows of a segment batch, N rows of a canonical batch, D width of
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import numpy as np
@@ -13,61 +12,21 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from encoders.batching import BatchRunner, canonical_batches
+from encoders.batched_encoder import BatchedEncoder
 from encoders.card import EncoderCard
 from encoders.families import TextSettings
 from encoders.text_networks import Network
 from mining.contract.encoder import EmbeddingBatch
 from mining.contract.errors import CheckpointError
 
-_LOG = logging.getLogger(__name__)
 
-
-class TextEncoder:
+class TextEncoder(BatchedEncoder):
     """An :class:`~mining.contract.encoder.Encoder` of texts by a :class:`Network`."""
 
     def __init__(self, network: Network, settings: TextSettings, card: EncoderCard) -> None:
+        super().__init__(card, settings.batch_tokens)
         self._network = network
-        self._settings = settings
-        self.card = card
-        self._truncated = 0
-        self._backed_off = 0
         self._check_width()
-
-    @property
-    def name(self) -> str:
-        """Short name for people."""
-        return self.card.name
-
-    @property
-    def dim(self) -> int:
-        """D."""
-        return self.card.dim
-
-    @property
-    def space(self) -> str:
-        """Name of the embedding space."""
-        return self.card.space
-
-    @property
-    def modalities(self) -> frozenset[str]:
-        """Text."""
-        return self.card.modalities
-
-    @property
-    def fingerprint(self) -> str:
-        """Digest of everything that decides a vector."""
-        return self.card.fingerprint
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a manifest should say of the work done so far."""
-        notes = []
-        if self._truncated:
-            notes.append(f"{self._truncated} texts cut to {self._network.max_tokens} tokens")
-        if self._backed_off:
-            notes.append(f"{self._backed_off} batches halved for lack of GPU memory")
-        return tuple(notes)
 
     def embed(self, batch: pa.RecordBatch) -> EmbeddingBatch:
         """Unit vectors, float32 [B, D], of the rows' texts.
@@ -106,35 +65,14 @@ class TextEncoder:
         for group in sorted(set(groups)):
             members = [row for row, name in enumerate(groups) if name == group]
             lengths[members] = self._network.lengths([texts[row] for row in members], group)
-        self._count_truncated(int((lengths > self._network.max_tokens).sum()), len(texts))
+        self.count_truncated(lengths, self._network.max_tokens)
 
         def forward(rows: NDArray[np.int64], tokens: int, group: str) -> NDArray[np.float32]:
             with torch.inference_mode():
                 found = self._network.vectors([texts[row] for row in rows], group, tokens)
                 return found.float().cpu().numpy()
 
-        runner = BatchRunner(forward)
-        batches = canonical_batches(
-            lengths,
-            ids,
-            groups,
-            max_tokens=self._network.max_tokens,
-            batch_tokens=self._settings.batch_tokens,
-        )
-        vectors = runner.run(batches, len(texts), self.dim)
-        self._backed_off += runner.backed_off
-        return vectors
-
-    def _count_truncated(self, count: int, rows: int) -> None:
-        if count and not self._truncated:
-            _LOG.warning(
-                "%s: %d of %d texts are longer than %d tokens and are cut there (said once)",
-                self.name,
-                count,
-                rows,
-                self._network.max_tokens,
-            )
-        self._truncated += count
+        return self.run(forward, lengths, ids, groups, self._network.max_tokens)
 
     def _check_width(self) -> None:
         """One forward pass at load: a wrong width or pooling shows now, not in the middle."""

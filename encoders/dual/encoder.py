@@ -5,7 +5,6 @@ Shape legend: B rows of a segment batch, N rows of a canonical batch, D width of
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from encoders.batching import BatchRunner, canonical_batches
+from encoders.batched_encoder import BatchedEncoder
 from encoders.card import EncoderCard
 from encoders.dual.items import Item, Spoken, Written
 from encoders.dual.model import DualEncoder
@@ -23,58 +22,18 @@ from mining.contract.encoder import EmbeddingBatch
 from mining.contract.model_ref import ModelRef
 from mining.contract.schemas import FRAMES_COLUMN, SPEECH
 
-_LOG = logging.getLogger(__name__)
 
-
-class DualSpeechTextEncoder:
+class DualSpeechTextEncoder(BatchedEncoder):
     """Embeds text, and speech as its audio tokenizer hears it."""
 
     def __init__(self, model: DualEncoder, card: EncoderCard, batch_tokens: int) -> None:
+        super().__init__(card, batch_tokens)
         self.model = model.eval()
-        self.card = card
-        self._batch_tokens = batch_tokens
-        self._truncated = 0
-        self._backed_off = 0
-
-    @property
-    def name(self) -> str:
-        """Short name for people."""
-        return self.card.name
-
-    @property
-    def dim(self) -> int:
-        """D."""
-        return self.card.dim
-
-    @property
-    def space(self) -> str:
-        """Name of the embedding space."""
-        return self.card.space
-
-    @property
-    def modalities(self) -> frozenset[str]:
-        """Text, and speech where the model has an audio tokenizer."""
-        return self.card.modalities
-
-    @property
-    def fingerprint(self) -> str:
-        """Digest of everything that decides a vector."""
-        return self.card.fingerprint
 
     @property
     def audio_tokenizer_folder(self) -> Path | None:
         """Where the audio tokenizer lies; None: the model does not hear."""
         return self.model.audio_tokenizer_folder
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a manifest should say of the work done so far."""
-        notes = []
-        if self._truncated:
-            notes.append(f"{self._truncated} segments cut to {self.model.max_tokens} tokens")
-        if self._backed_off:
-            notes.append(f"{self._backed_off} batches halved for lack of GPU memory")
-        return tuple(notes)
 
     def embed(self, batch: pa.RecordBatch) -> EmbeddingBatch:
         """Unit vectors, float32 [B, D].
@@ -121,7 +80,7 @@ class DualSpeechTextEncoder:
 
     def _vectors(self, items: list[Item], ids: Sequence[str]) -> NDArray[np.float32]:
         lengths = self.model.lengths(items)
-        self._count_truncated(int((lengths > self.model.max_tokens).sum()), len(items))
+        self.count_truncated(lengths, self.model.max_tokens)
 
         def forward(rows: NDArray[np.int64], tokens: int, group: str) -> NDArray[np.float32]:
             with torch.inference_mode():
@@ -130,28 +89,7 @@ class DualSpeechTextEncoder:
 
         if not self.model.tower.pads:
             return forward(np.arange(len(items)), 0, "")
-        runner = BatchRunner(forward)
-        batches = canonical_batches(
-            lengths,
-            ids,
-            [""] * len(items),
-            max_tokens=self.model.max_tokens,
-            batch_tokens=self._batch_tokens,
-        )
-        vectors = runner.run(batches, len(items), self.dim)
-        self._backed_off += runner.backed_off
-        return vectors
-
-    def _count_truncated(self, count: int, rows: int) -> None:
-        if count and not self._truncated:
-            _LOG.warning(
-                "%s: %d of %d segments are longer than %d tokens and are cut there (said once)",
-                self.name,
-                count,
-                rows,
-                self.model.max_tokens,
-            )
-        self._truncated += count
+        return self.run(forward, lengths, ids, [""] * len(items), self.model.max_tokens)
 
 
 def load_dual(folder: Path, ref: ModelRef, card: EncoderCard, device: str) -> DualSpeechTextEncoder:

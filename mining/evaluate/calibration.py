@@ -10,7 +10,7 @@ from typing import Any
 
 from mining.contract.errors import ConfigError, DatasetError
 from mining.contract.schemas import TEXT
-from mining.evaluate.gold import EVERY, PairKey
+from mining.evaluate.gold import EVERY, SAME, PairKey
 from mining.io.filesystem import Storage, read_bytes, write_atomic
 
 _SCHEMA = 1
@@ -102,10 +102,11 @@ def read_calibration(uri: str, storage: Storage) -> tuple[Threshold, ...]:
 def lookup(
     entries: Sequence[Threshold], key: PairKey, conditions: Conditions, target: float | None = None
 ) -> Found:
-    """The threshold for a language pair, or else the one pooled over language pairs.
+    """The threshold for a language pair, or else a pooled one.
 
-    Where speech is mined and the calibration knows neither for these modalities, that of text against
-    text is taken, with a warning.
+    That is the one over language pairs; of a language with itself, the one over such, if there is
+    one. Where speech is mined and the calibration knows none for these modalities, that of text
+    against text is taken, with a warning.
 
     Args:
         entries: a calibration.
@@ -146,9 +147,11 @@ def lookup(
 
 def _candidates(key: PairKey) -> tuple[PairKey, ...]:
     """Keys whose threshold may be taken, the fittest first."""
-    pooled = replace(key, src_lang=EVERY, tgt_lang=EVERY)
-    as_text = (replace(k, src_modality=TEXT, tgt_modality=TEXT) for k in (key, pooled))
-    return tuple(dict.fromkeys((key, pooled, *as_text)))
+    pooled = [replace(key, src_lang=EVERY, tgt_lang=EVERY)]
+    if key.src_lang == key.tgt_lang:
+        pooled.insert(0, replace(key, src_lang=SAME, tgt_lang=SAME))
+    as_text = (replace(k, src_modality=TEXT, tgt_modality=TEXT) for k in (key, *pooled))
+    return tuple(dict.fromkeys((key, *pooled, *as_text)))
 
 
 def _warnings(key: PairKey, entry: Threshold, here: Conditions) -> Iterable[str]:

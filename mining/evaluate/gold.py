@@ -53,12 +53,13 @@ GOLD = pa.schema(
 )
 _READ_AS_STRING = (*GOLD.names[:9], "text")
 _MAX_CHANNEL = 255
-EVERY = "*"  # PairKey: pooled over languages
+EVERY = "*"  # PairKey: pooled over language pairs
+SAME = "="  # PairKey: pooled over languages, each with itself, as speech with its own transcript
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class PairKey:
-    """What is mined against what; a language may be ``*``: pooled over language pairs."""
+    """What is mined against what; languages may be ``*`` or ``=``: pooled ones."""
 
     src_modality: str = TEXT
     tgt_modality: str = TEXT

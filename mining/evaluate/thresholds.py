@@ -38,7 +38,7 @@ from mining.evaluate.bitext import (
 )
 from mining.evaluate.bootstrap import LEVEL
 from mining.evaluate.calibration import Conditions, Threshold
-from mining.evaluate.gold import EVERY, PairGold, PairKey
+from mining.evaluate.gold import EVERY, SAME, PairGold, PairKey
 
 MIN_MINED = 20  # a threshold that keeps fewer pairs than this shows nothing about its precision
 _FOLDS, _REPEATS = 5, 2
@@ -119,6 +119,9 @@ class _Case:
 def calibrate(samples: Sequence[Sample], targets: Sequence[float | None]) -> Calibration:
     """Find thresholds for every language pair, and pooled over the language pairs.
 
+    Languages with themselves (speech with its own transcript) are easier than translations, so they
+    are pooled apart; where there are no translations, they are what is pooled over all.
+
     Args:
         samples: one per language pair.
         targets: wanted precisions; None stands for the best F1.
@@ -132,9 +135,13 @@ def calibrate(samples: Sequence[Sample], targets: Sequence[float | None]) -> Cal
     groups: dict[tuple[str, str, str, int], list[_Case]] = {}
     for case in cases:
         key, at = case.key, case.conditions
-        group = (key.src_modality, key.tgt_modality, at.margin, at.k)
-        groups.setdefault(group, []).append(case)
-    cases += [_pooled(group) for group in groups.values()]
+        alike = (key.src_modality, key.tgt_modality, at.margin, at.k)
+        groups.setdefault(alike, []).append(case)
+    for group in groups.values():
+        same = [case for case in group if case.key.src_lang == case.key.tgt_lang]
+        differ = [case for case in group if case.key.src_lang != case.key.tgt_lang]
+        cases += [_pooled(same, SAME)] if same and differ else []
+        cases.append(_pooled(differ or same, EVERY))
     return Calibration(
         thresholds=tuple(_calibrated(case, target) for case in cases for target in targets),
         curves=pa.concat_tables(_curve_table(case) for case in cases),
@@ -183,11 +190,11 @@ def _split(sample: Sample) -> _Case:
     )
 
 
-def _pooled(cases: Sequence[_Case]) -> _Case:
-    """Several language pairs as one, under languages ``*`` and with the median pool sizes."""
+def _pooled(cases: Sequence[_Case], lang: str) -> _Case:
+    """Several language pairs as one, under one name for both and with the median pool sizes."""
     first = cases[0]
     return _Case(
-        key=replace(first.key, src_lang=EVERY, tgt_lang=EVERY),
+        key=replace(first.key, src_lang=lang, tgt_lang=lang),
         conditions=replace(
             first.conditions,
             src_pool_size=int(np.median([case.conditions.src_pool_size for case in cases])),

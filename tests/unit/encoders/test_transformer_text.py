@@ -180,9 +180,9 @@ def test_truncation_is_exact_and_said_once(bert, segments, caplog):
         found = encoder.embed(segments(texts)).vectors
         encoder.embed(segments(texts))
     assert [r.getMessage() for r in caplog.records if "cut" in r.getMessage()] == [
-        "bert: 2 of 3 texts are longer than 8 tokens and are cut there (said once)"
+        "bert: 2 of 3 segments are longer than 8 tokens and are cut there (said once)"
     ]
-    assert encoder.notes == ("4 texts cut to 8 tokens",)
+    assert encoder.notes == ("4 segments cut to 8 tokens",)
     np.testing.assert_allclose(found, row_by_row(bert, texts, POOLS["mean"], "", 8), atol=1e-6)
 
 

@@ -23,6 +23,7 @@ HERE = Conditions(margin="ratio", k=4, src_pool_size=1000, tgt_pool_size=2000)
 DEU = PairKey(src_lang="deu", tgt_lang="eng")
 CYM = PairKey(src_lang="cym", tgt_lang="eng")
 EVERY = PairKey(src_lang="*", tgt_lang="*")
+SAME = PairKey(src_lang="=", tgt_lang="=")
 
 
 def entry(key: PairKey = DEU, target: float | None = 0.9, threshold: float | None = 1.1, **at):
@@ -146,3 +147,11 @@ def test_speech_takes_its_own_calibration_where_there_is_one():
     found = lookup([entry(), own], SPEECH, HERE, 0.9)
     assert found.threshold == 1.05
     assert not any("text against text" in warning for warning in found.warnings)
+
+
+def test_a_language_with_itself_takes_what_is_pooled_over_such():
+    entries = [entry(EVERY, threshold=1.3), entry(SAME, threshold=1.2)]
+    itself = PairKey(src_lang="cym", tgt_lang="cym")
+    assert lookup(entries, itself, HERE, 0.9).threshold == 1.2
+    assert lookup(entries, CYM, HERE, 0.9).threshold == 1.3
+    assert lookup(entries[:1], itself, HERE, 0.9).threshold == 1.3

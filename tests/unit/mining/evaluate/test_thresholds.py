@@ -171,3 +171,19 @@ def test_the_predictive_interval_is_that_of_simulation(precision: float, count: 
     truth = rng.beta(precision * count + 0.5, (1 - precision) * count + 0.5, 200_000)
     low, high = np.quantile(rng.binomial(count, truth), [0.025, 0.975]) / count
     assert predictive_interval(precision, count) == pytest.approx((low, high), abs=1.01 / count)
+
+
+def test_languages_with_themselves_are_pooled_apart():
+    sample = make_sample(3)
+    said = Sample(
+        key=PairKey(src_lang="deu", tgt_lang="deu"),
+        conditions=CONDITIONS,
+        pairs=sample.pairs,
+        gold=sample.gold,
+    )
+    found = calibrate([make_sample(1), make_sample(2, lang="fra"), said], [0.9]).thresholds
+    golds = {c.entry.key.name: c.entry.golds for c in found}
+    assert list(golds) == ["deu-eng", "fra-eng", "deu-deu", "=-=", "*-*"]
+    assert golds["=-="] == golds["deu-deu"]
+    assert golds["*-*"] == golds["deu-eng"] + golds["fra-eng"]
+    assert [c.entry.key.name for c in calibrate([said], [0.9]).thresholds] == ["deu-deu", "*-*"]
