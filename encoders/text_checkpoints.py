@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 import transformers
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
@@ -94,7 +95,7 @@ def loading(folder: Path) -> Iterator[None]:
         raise CapacityError(f"{folder}: the model does not fit into GPU memory") from error
     except (
         OSError, ValueError, RuntimeError, LookupError, ImportError, TypeError, AttributeError,
-        SafetensorError,
+        SafetensorError, StrictDataclassError,
     ) as error:  # fmt: skip
         reason = next((line for line in str(error).splitlines() if line.strip()), repr(error))
         raise CheckpointError(

@@ -7,8 +7,8 @@ a few hundred frames are enough to fill the arithmetic units.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -158,21 +158,45 @@ def require_weights(folder: Path) -> None:
             ) from None
 
 
+def computing(name: str) -> AbstractContextManager[None]:
+    """No gradients; a GPU without memory left for a clip is told in one line."""
+    return within_memory(
+        f"{name}: GPU memory must hold one clip, but does not; cut into shorter clips, or use a "
+        "smaller model"
+    )
+
+
 @contextmanager
-def computing(name: str) -> Iterator[None]:
+def within_memory(fault: str) -> Iterator[None]:
     """No gradients; a GPU without memory left is told in one line.
 
     Raises:
-        CapacityError: a clip does not fit.
+        CapacityError: of that text.
     """
     try:
         with torch.inference_mode():
             yield
     except torch.OutOfMemoryError:
-        raise CapacityError(
-            f"{name}: GPU memory must hold one clip, but does not; cut into shorter clips, or use a "
-            "smaller model"
-        ) from None
+        raise CapacityError(fault) from None
+
+
+def require_complete(folder: Path, missing: Iterable[str], optional: re.Pattern[str]) -> None:
+    """Refuse weights that lack some of what the config asks for.
+
+    Args:
+        folder: of the model.
+        missing: names that were not found.
+        optional: what may be missing.
+
+    Raises:
+        CheckpointError: naming the first one.
+    """
+    lacking = sorted(key for key in missing if not optional.search(key))
+    if lacking:
+        raise CheckpointError(
+            f"{folder}: config.json and weights must match, but the weights lack {lacking[0]} and "
+            f"{len(lacking) - 1} more; take both from one place"
+        )
 
 
 def _whole(kind: Any, folder: Path, config: Any) -> Any:
@@ -185,10 +209,5 @@ def _whole(kind: Any, folder: Path, config: Any) -> Any:
         trust_remote_code=False,
         output_loading_info=True,
     )
-    missing = sorted(key for key in info["missing_keys"] if not _OPTIONAL.search(key))
-    if missing:
-        raise CheckpointError(
-            f"{folder}: config.json and weights must match, but the weights lack {missing[0]} and "
-            f"{len(missing) - 1} more; take both from one place"
-        )
+    require_complete(folder, info["missing_keys"], _OPTIONAL)
     return network.eval()

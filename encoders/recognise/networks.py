@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 
+from encoders.audio_tokens.networks import load_extractor, require_complete, within_memory
 from encoders.recognise.runtime import Runtime
 from encoders.text_checkpoints import loading
-from mining.contract.errors import CapacityError, CheckpointError
-from mining.contract.speech import SPEECH_RATE_HZ
+
+__all__ = ["computing", "filled", "load_extractor", "load_network"]
 
 # Weights that a forward pass makes for itself, or that training alone uses.
 _OPTIONAL = re.compile(r"masked_spec_embed|embed_positions|proj_out\.weight|lm_head\.weight\Z")
@@ -45,48 +45,16 @@ def load_network(folder: Path, kind: str, runs: Runtime, attention: str) -> Any:
             attn_implementation=attention,
             output_loading_info=True,
         )
-        missing = sorted(key for key in info["missing_keys"] if not _OPTIONAL.search(key))
-        if missing:
-            raise CheckpointError(
-                f"{folder}: config.json and weights must match, but the weights lack {missing[0]} "
-                f"and {len(missing) - 1} more; take both from one place"
-            )
+        require_complete(folder, info["missing_keys"], _OPTIONAL)
         return network.to(runs.device).eval()
 
 
-def load_extractor(folder: Path) -> Any:
-    """What makes features of samples, as ``preprocessor_config.json`` says.
-
-    Raises:
-        CheckpointError: it cannot be read, or is for another sampling rate.
-    """
-    with loading(folder):
-        extractor = transformers.AutoFeatureExtractor.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
-    if extractor.sampling_rate != SPEECH_RATE_HZ:
-        raise CheckpointError(
-            f"{folder}: must take {SPEECH_RATE_HZ} Hz, but its preprocessor_config.json says "
-            f"{extractor.sampling_rate}; use a model for {SPEECH_RATE_HZ} Hz"
-        )
-    return extractor
-
-
-@contextmanager
-def computing(name: str) -> Iterator[None]:
-    """No gradients; a GPU without memory left is told in one line.
-
-    Raises:
-        CapacityError: a batch does not fit.
-    """
-    try:
-        with torch.inference_mode():
-            yield
-    except torch.OutOfMemoryError:
-        raise CapacityError(
-            f"{name}: GPU memory must hold one batch of clips, but does not; lower batch_clips or "
-            "clip_s, or use dtype float16"
-        ) from None
+def computing(name: str) -> AbstractContextManager[None]:
+    """No gradients; a GPU without memory left for a batch of clips is told in one line."""
+    return within_memory(
+        f"{name}: GPU memory must hold one batch of clips, but does not; lower batch_clips or "
+        "clip_s, or use dtype float16"
+    )
 
 
 def filled(rows: list[int]) -> list[int]:

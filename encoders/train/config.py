@@ -102,7 +102,7 @@ class Orthography:
 
     width: int = setting(default=256, low=1)
     written_share: float = setting(default=0.2, low=0.0, high=1.0)
-    heard_share: float = setting(default=0.6, low=0.0, high=1.0)
+    heard_share: float = setting(default=0.8, low=0.0, high=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,7 +50,7 @@ class WordBagConfig(PretrainedConfig):  # type: ignore[misc]
         hears: bool = False,
         orthography: int = 0,
         written_share: float = 0.2,
-        heard_share: float = 0.6,
+        heard_share: float = 0.8,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

@@ -4,7 +4,7 @@
 
 Writes ``OUT/audio/<lang>/<number>.flac`` (every sentence of examples/calibration once, a dozen to a
 recording, by the voices that builtin learned from, in rooms and noise) and ``OUT/gold.parquet``: the
-gold of the texts, and where each of its sentences is spoken.
+gold of the texts, and where each sentence is spoken.
 """
 
 from __future__ import annotations
@@ -48,11 +48,13 @@ def main() -> None:
             for text, start, end in _recorded(
                 order[at : at + _A_RECORDING], lang, espeak, rng, output / "audio" / name
             ):
-                if (lang, text) in meanings:
-                    rows.append(
-                        {"meaning_id": meanings[lang, text], "lang": lang, "modality": "speech",
-                         "text": None, "source_uri": name, "start_s": start, "end_s": end}
-                    )  # fmt: skip
+                meaning = meanings.get((lang, text))
+                if meaning is None:  # no translation, but its own text is a true pair, too
+                    meaning = f"{lang}: {text}"
+                    rows.append({"meaning_id": meaning, "lang": lang, "modality": "text",
+                                 "text": text})  # fmt: skip
+                rows.append({"meaning_id": meaning, "lang": lang, "modality": "speech",
+                             "source_uri": name, "start_s": start, "end_s": end})  # fmt: skip
         print(lang, len(order), "sentences", flush=True)
     spoken = pa.Table.from_pylist(rows, schema=gold.schema)
     pq.write_table(pa.concat_tables([gold, spoken]), output / "gold.parquet")
@@ -68,13 +70,14 @@ def _recorded(
         speaker = Speaker(
             voice=voice, rate=int(rng.integers(130, 195)), pitch=int(rng.integers(30, 75))
         )
-        clip = soxr.resample(espeak.say(text, speaker), espeak.rate_hz, RATE_HZ)
+        said = soxr.resample(espeak.say(text, speaker), espeak.rate_hz, RATE_HZ)
+        clip = degraded(said, RATE_HZ, rng)  # one by one: it changes their length
         pause = np.zeros(round(rng.uniform(*_PAUSE_S) * RATE_HZ), np.float32)
         at += len(pause)
         places.append((text, at / RATE_HZ, (at + len(clip)) / RATE_HZ))
         at += len(clip)
         pieces += [pause, clip]
-    sound = degraded(np.concatenate(pieces), RATE_HZ, rng)
+    sound = np.concatenate(pieces)
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, np.clip(sound, -0.999, 0.999), RATE_HZ)
     return places

@@ -105,8 +105,8 @@ def lookup(
     """The threshold for a language pair, or else a pooled one.
 
     That is the one over language pairs; of a language with itself, the one over such, if there is
-    one. Where speech is mined and the calibration knows none for these modalities, that of text
-    against text is taken, with a warning.
+    one; for the best F1 also where the pair's own gold was too little. Where speech is mined and the
+    calibration knows none for these modalities, that of text against text is taken, with a warning.
 
     Args:
         entries: a calibration.
@@ -121,6 +121,7 @@ def lookup(
     wanted = f"a {conditions.margin} threshold for " + (
         "the best F1" if target is None else f"precision {target:g}"
     )
+    reason = ""
     for candidate in _candidates(key):
         matching = [
             entry
@@ -133,12 +134,19 @@ def lookup(
             continue
         entry = min(matching, key=lambda e: (_distance(e.conditions, conditions), _order(e)))
         if entry.threshold is None:
-            raise ConfigError(
-                f"calibration: {key.name} must have {wanted}, but {entry.reason}; want a lower "
-                "precision or set mining.threshold"
-            )
+            reason = reason or entry.reason
+            if (
+                target is None
+            ):  # of the best F1 another's is a start; a wanted precision is not met by it
+                continue
+            break
         warnings = tuple(_warnings(key, entry, conditions))
         return Found(threshold=entry.threshold, entry=entry, warnings=warnings)
+    if reason:
+        raise ConfigError(
+            f"calibration: {key.name} must have {wanted}, but {reason}; want a lower precision or set "
+            "mining.threshold"
+        )
     raise ConfigError(
         f"calibration: {key.name} must have {wanted}, but has none, nor is there one for all "
         "languages; run mining calibrate or set mining.threshold"

@@ -121,8 +121,10 @@ def test_recordings_that_are_not_there(speech: SpeechWorld, mining: Cli) -> None
 
 def test_a_recogniser_that_is_none(speech: SpeechWorld, mining: Cli, tmp_path: Path) -> None:
     run = ("run", "--config", speech.config)
-    speech.change(recogniser=None)
+    model = speech.settings["model"]
+    speech.change(recogniser=None, model={"path": "spelling"})  # which reads text only
     refused(mining(*run), 2, "corpora.talks", "needs a recogniser")
+    speech.change(model=model)
     empty = tmp_path / "empty"
     empty.mkdir()
     for path in (tmp_path / "none", empty, Path("builtin")):

@@ -14,8 +14,7 @@ from typing import TextIO
 from mining.contract.schemas import REJECT, REJECT_REASONS
 
 STAGE = "train"
-WRONG_SCRIPT = "wrong_script"  # a text in letters that its language is not written in
-_REASONS = REJECT_REASONS | {WRONG_SCRIPT}
+WRONG_SCRIPT = "wrong_script"
 _BLANK = re.compile(r"[\t\r\n\v\f\x85\u2028\u2029]+")
 
 
@@ -61,7 +60,7 @@ class Rejects:
             reason: of the closed set.
             detail: one line.
         """
-        if reason not in _REASONS:
+        if reason not in REJECT_REASONS:
             raise ValueError(f"reason must be of the closed set, but is {reason!r}")
         if self._file is None:
             raise ValueError("rejects must be added within the context")

@@ -155,3 +155,13 @@ def test_a_language_with_itself_takes_what_is_pooled_over_such():
     assert lookup(entries, itself, HERE, 0.9).threshold == 1.2
     assert lookup(entries, CYM, HERE, 0.9).threshold == 1.3
     assert lookup(entries[:1], itself, HERE, 0.9).threshold == 1.3
+
+
+def test_of_the_best_f1_another_is_a_start_where_gold_was_too_little():
+    none = replace(entry(target=None, threshold=None), reason="no threshold reaches it")
+    pooled = entry(EVERY, target=None, threshold=1.3)
+    found = lookup([none, pooled], DEU, HERE, None)
+    assert found.threshold == 1.3
+    assert any("pooled" in warning for warning in found.warnings)
+    with pytest.raises(ConfigError, match="no threshold reaches it"):
+        lookup([none], DEU, HERE, None)
