@@ -49,21 +49,23 @@ def sample_with(folder: Path, distractors: int) -> Path:
 
 
 @pytest.mark.usefixtures("no_beam")
-@pytest.mark.parametrize("distractors", [50, 100], ids=["distractors", "doubled distractors"])
-def test_intervals_cover_the_precision_of_the_other_half(
-    tmp_path: Path, mining: Cli, distractors: int
-) -> None:
-    config = sample_with(tmp_path, distractors)
-    done = mining("run", "--config", config)
-    assert done.code == 0, done.err
-    done = mining("calibrate", "--config", config)
-    assert done.code == 0, done.err
-    found = [match for line in done.out.splitlines() if (match := ROW.match(line))]
-    covered = {
-        (pair, target): float(low) <= float(judged) <= float(high)
-        for pair, target, _, low, high, judged in (match.groups() for match in found)
-    }
-    assert len(covered) > 40
-    assert [covered["*-*", target] for target in ("0.80", "0.90", "0.95")] == [True] * 3
-    # intervals of 95 %: of these, which share their meanings, one in ten may miss
-    assert sum(covered.values()) >= 0.9 * len(covered)
+def test_intervals_cover_the_precision_of_the_other_half(tmp_path: Path, mining: Cli) -> None:
+    pooled, single = [], []
+    for distractors in (50, 100):
+        folder = tmp_path / str(distractors)
+        folder.mkdir()
+        config = sample_with(folder, distractors)
+        done = mining("run", "--config", config)
+        assert done.code == 0, done.err
+        done = mining("calibrate", "--config", config)
+        assert done.code == 0, done.err
+        for match in filter(None, map(ROW.match, done.out.splitlines())):
+            pair, _, _, low, high, judged = match.groups()
+            covered = float(low) <= float(judged) <= float(high)
+            (pooled if pair == "*-*" else single).append(covered)
+    assert len(pooled) == 8
+    assert len(single) > 80
+    # Intervals of 95 %, judged on a half that is itself a draw, and all share their meanings: one of the
+    # eight may miss, and one in ten of the others.
+    assert sum(pooled) >= 7
+    assert sum(single) >= 0.9 * len(single)

@@ -98,7 +98,7 @@ def test_every_fault_of_a_config_is_named_at_once(mining: Mining, config: Path) 
         ("model.lora={}", 2, "lora must be given if and only if train names it"),
         ("model.fit={encoder: x}", 2, "only one of audio_tokenizer, fit and fit_letters"),
         ("loss.softmax=0", 2, "softmax must be above 0 where there is no teacher"),
-        ("loss.teacher={path: builtin}", 2, "model.dim: must be the teacher's 512"),
+        ("loss.teacher={path: builtin}", 2, "model.dim: must be the teacher's 768"),
         ("data.texts.pairs.uri=/nowhere.tsv", 3, "/nowhere.tsv"),
         ("data.texts={a/b: {uri: x}}", 2, "data.texts.a/b: a name may hold letters"),
         ("output=gs://bucket/x", 2, "output: must be a local folder"),

@@ -199,7 +199,23 @@ def test_a_broken_folder_is_refused(tiny):
 
 
 def test_builtin_is_small():
-    assert sum(path.stat().st_size for path in BUILTIN.iterdir()) <= 24e6
+    assert sum(path.stat().st_size for path in BUILTIN.rglob("*") if path.is_file()) <= 40e6
+
+
+def test_builtin_hears_whose_words_are_wrong():
+    """Letters as a recogniser spells them, half of them wrong, find their sentence among others."""
+    model = DualEncoder.from_pretrained(BUILTIN)
+    symbols = model.units.symbols
+    frames = [symbols.index(letter) for letter in "diesterderkomteristaukenke"]
+    heard = Spoken(
+        regions=(np.array([[one, model.units.blank] for one in frames], np.int16).ravel(),),
+        lang="deu",
+    )
+    texts = ["Die Stelle konnte sich entzünden.", "Wir haben keine Zeit mehr dafür.",
+             "Der Garten wurde gestern verkauft.", "Niemand kannte den alten Fischer."]  # fmt: skip
+    with torch.inference_mode():
+        found = model([heard, *(Written(text=text, lang="deu") for text in texts)])
+    assert (found[0] @ found[1:].T).argmax() == 0
 
 
 def test_builtin_ranks_translations():

@@ -252,7 +252,7 @@ def test_text_alone_needs_no_audio_tokenizer(training_world: Path, tmp_path: Pat
 
 
 def test_teacher_must_be_as_wide(training_world: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"must be the teacher's 512.*set model\.dim to 512"):
+    with pytest.raises(ConfigError, match=r"must be the teacher's 768.*set model\.dim to 768"):
         told(training_world, tmp_path, "loss.teacher={path: builtin}")
 
 
@@ -264,7 +264,7 @@ def test_a_space_is_the_teachers_or_a_name_or_new(training_world: Path, tmp_path
         assert config["name"] == "small"
         return config["space"]
 
-    assert space("loss.teacher={path: builtin}", "model.dim=512") == "use-multilingual-v3"
+    assert space("loss.teacher={path: builtin}", "model.dim=768") == "builtin"
     assert space("model.space=mine") == "mine"
     assert space() is None  # named after its contents when it is loaded
 
