@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from beam_jobs.listing import audio_base, audio_uri
 from beam_jobs.pairs import Pairs
 from beam_jobs.plan import Plan
 from mining.contract.schemas import PAIR, REJECT, SEGMENT, SPEECH
-from mining.evaluate.gold import EVERY
+from mining.evaluate.gold import EVERY, SAME
 from mining.io.dataset import Manifest, read_manifest
 from mining.io.filesystem import Storage
 from mining.io.parquet import read_part, write_part
@@ -104,8 +104,13 @@ def _min_margins(plan: Plan, stage: Pairs, rules: Filter) -> dict[str, float | N
     for one in calibrate_task(plan, stage.subject, [rules.precision]).thresholds:
         if one.entry.threshold is not None:
             found[one.entry.key.langs] = one.entry.threshold
-    pooled = found.get(f"{EVERY}-{EVERY}", _NEVER)
-    return {langs: found.get(langs, pooled) for langs in stage.thresholds}
+    return {langs: _threshold(langs, found) for langs in stage.thresholds}
+
+
+def _threshold(langs: str, found: Mapping[str, float]) -> float:
+    """That of a language pair, else the one pooled over its like; beyond reach if there is none."""
+    pooled = SAME if len(set(langs.split("-"))) == 1 else EVERY
+    return found.get(langs, found.get(f"{pooled}-{pooled}", _NEVER))
 
 
 def _speech_rows(plan: Plan, stage: Pairs, pairs: pa.Table) -> pa.Table:

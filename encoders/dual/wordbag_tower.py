@@ -51,7 +51,10 @@ class WordBagTower(Tower):
         return self
 
     def lengths(self, items: Sequence[Item]) -> NDArray[np.int64]:
-        """Words of each item, int64 [B]; those beyond the 256th are not even counted."""
+        """Words of each item, int64 [B]; those beyond the 256th are not even counted.
+
+        What is meant is read up to there, how it is spelled to the end.
+        """
         texts = [self._wording.text(item) for item in items]
         return np.fromiter((len(tokens_of(text)) for text in texts), np.int64, len(texts))
 

@@ -6,7 +6,7 @@ L tokens.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,6 @@ from encoders.audio_tokens.load import load_speller
 from encoders.dual.config import DualEncoderConfig
 from encoders.dual.items import Item, Spoken, Written
 from encoders.dual.language_names import language_name
-
-_REMEMBERED = 65536  # stretches of speech, about 200 bytes each
 
 
 class Wording:
@@ -41,8 +39,6 @@ class Wording:
         self._prefix = config.prefix
         self._units = units
         self._home = audio_tokenizer
-        # An item is read several times, to be measured and to be embedded; the search for words is slow.
-        self._words = lru_cache(maxsize=_REMEMBERED)(self._searched)
         self._spells = config.tie == "spelling"
         # CTC tells a doubled letter from a long one by the blank between, so there repeats are one.
         self._merges = config.merge_repeats or (units is not None and units.blank is not None)
@@ -62,7 +58,7 @@ class Wording:
             return self.spelling(item)
         units = self._heard()
         letters = [spelled((frames,), units.symbols or (), units.blank) for frames in item.regions]
-        return " ".join(self._words(one, item.lang) for one in letters if one)
+        return " ".join(self._speller.words(one, item.lang) for one in letters if one)
 
     def spelling(self, item: Item) -> str:
         """An item as it is written, or as its audio tokens spell it, right or wrong."""
@@ -89,7 +85,7 @@ class Wording:
                     return f"has unit {wrong}, but the audio tokenizer has {units.units}"
             if not len(self.tokens(item)):
                 return "has no audio tokens"
-        if self.is_text(item) and not self.text(item).strip():
+        if self.is_text(item) and not self.spelling(item).strip():
             return "has no text" if isinstance(item, Written) else "has no audio tokens that spell"
         return ""
 
@@ -103,9 +99,6 @@ class Wording:
             fault = self.fault(item)
             if fault:
                 raise ValueError(f"items[{place}]: must be something to embed, but {fault}")
-
-    def _searched(self, letters: str, lang: str) -> str:
-        return self._speller.words(letters, lang) if self._speller is not None else letters
 
     @cached_property
     def _speller(self) -> Speller | None:

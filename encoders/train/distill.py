@@ -1,4 +1,4 @@
-"""Train the builtin encoder: a word bag that learns the embeddings of USE multilingual.
+"""Train the text part of builtin: a word bag that learns the embeddings of USE multilingual.
 
     python -m encoders.train.distill --data DIR --extra DIR --out DIR --minutes 40 --seed 0
 

@@ -27,7 +27,13 @@ from encoders.train.figures import read_figures
 from encoders.train.learner import Learner
 from encoders.train.letters_fit import fitted_letters
 from encoders.train.loop import Lesson, teach
-from encoders.train.starting import Surroundings, own_tokenizer, start_folder, start_model
+from encoders.train.starting import (
+    Surroundings,
+    own_tokenizer,
+    require_orthography_fits,
+    start_folder,
+    start_model,
+)
 from encoders.train.state import flat, load_state, require_same
 from encoders.train.units import fitted_units
 from mining.config import resolved_yaml
@@ -122,8 +128,9 @@ def train(config: Training, say: Say) -> Outcome:
     lesson.model.save_pretrained(places.model)
     write_json(str(places.report), report, _LOCAL)
     write_json(str(places.finished), {"schema": 1, "identity": identity}, _LOCAL)
-    for left in places.states.glob("*step_*"):
-        shutil.rmtree(left, ignore_errors=True)
+    for done in ("*step_*", "letters-state-*", "spectra-*"):
+        for left in places.states.glob(done):
+            shutil.rmtree(left, ignore_errors=True)
     say(f"finished: {places.model}")
     return Outcome(model=places.model, report=report, fresh=True)
 
@@ -131,6 +138,7 @@ def train(config: Training, say: Say) -> Outcome:
 def _prepared(config: Training, places: _Places, device: str, say: Say) -> Lesson:
     """Model and data, ready for the first step."""
     start = start_folder(config.model)
+    require_orthography_fits(start, config.model)
     hearing = own_tokenizer(start, config.model)
     if config.model.audio_tokenizer is not None:
         hearing = Path(config.model.audio_tokenizer).expanduser()

@@ -122,8 +122,6 @@ def start_model(
         ConfigError: settings do not go with it.
     """
     told, teacher = config.model, around.teacher
-    if told.orthography is not None and goes_on(folder, told):
-        raise _no_orthography()
     space = told.space or (teacher.space if teacher is not None else None)
     if goes_on(folder, told):
         model = _gone_on(folder, told, around)
@@ -142,7 +140,7 @@ def start_model(
             stated = read_config(folder)
             settings = dataclasses.replace(
                 settings,
-                space=space or (stated.space if told.orthography is None else None),
+                space=space or (None if _spells(folder, told) else stated.space),
                 licence=stated.licence,
                 languages=tuple(sorted({*stated.languages, *around.languages})),
             )
@@ -167,8 +165,6 @@ def _spelling_wordbag(
     folder: Path, tokenizer: Path | None, settings: DualEncoderConfig, config: Training
 ) -> DualEncoder:
     """A word bag with new ears and a new orthography."""
-    if read_json(folder / "config.json").get("model_type") != WORDBAG or tokenizer is None:
-        raise _no_orthography()
     given = dataclasses.asdict(config.model.orthography)  # type: ignore[arg-type]
     return over_wordbag(
         folder, tokenizer, settings, config.seed, orthography=given.pop("width"), **given
@@ -191,10 +187,31 @@ def _gone_on(folder: Path, told: Model, around: Surroundings) -> DualEncoder:
     return DualEncoder(config, units, home, tower).to(around.device)
 
 
-def _no_orthography() -> ConfigError:
-    return ConfigError(
-        "model.orthography: must be left out unless start is a word bag, such as builtin, that gets "
-        "a new audio tokenizer"
+def require_orthography_fits(folder: Path, model: Model) -> None:
+    """Refuse an orthography that the start cannot have.
+
+    Args:
+        folder: from :func:`start_folder`.
+        model: the user's settings.
+
+    Raises:
+        ConfigError: the start is no word bag, or gets no ears.
+    """
+    if model.orthography is None:
+        return
+    is_wordbag = read_json(folder / "config.json").get("model_type") == WORDBAG
+    ears = (model.audio_tokenizer, model.fit, model.fit_letters)
+    if not is_wordbag or all(one is None for one in ears):
+        raise ConfigError(
+            "model.orthography: must be left out unless start is a word bag, such as builtin, that "
+            "gets a new audio tokenizer"
+        )
+
+
+def _spells(folder: Path, told: Model) -> bool:
+    """Whether vectors of text change with the ears, since how a text is spelled is learned with them."""
+    return told.orthography is not None or bool(
+        read_json(folder / "config.json").get("orthography")
     )
 
 

@@ -16,11 +16,12 @@ from encoders.dual.config import DualEncoderConfig
 from encoders.dual.create import create_dual_encoder
 from encoders.dual.items import Spoken, Written
 from encoders.dual.transformer_tower import TransformerTower
+from encoders.load import describe_encoder
 from encoders.train.config import Training
 from encoders.train.data.load import load_data
 from encoders.train.data.pairs import PairSource
 
-_DIM = 512  # of builtin's space, which teaches
+TEACHER = "builtin"  # knows all 22 languages, and is in the repository
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,10 @@ def write_start(start: Start, training: Training, folder: Path, say: Callable[[s
         progress=say,
     )
     config = DualEncoderConfig(
-        name=start.name, dim=_DIM, prefix=start.prefix, max_tokens=start.max_tokens
+        name=start.name,
+        dim=describe_encoder(TEACHER).dim,
+        prefix=start.prefix,
+        max_tokens=start.max_tokens,
     )
     model = create_dual_encoder(start.backbone, start.units, config, seed=training.seed)
     tower = model.tower

@@ -23,17 +23,17 @@ from typing import Any
 import yaml
 from choose_layer import best_layer
 from parts import lower_layers, short_window
-from rows import Start, write_start
+from rows import TEACHER, Start, write_start
 from seeds import languages, write_people, write_synthetic, write_texts
 from sizes import SIZES, Phase, Size
 from table import write_table
 
+from encoders.load import describe_encoder
 from encoders.train.config import Training, load_training
 from encoders.train.units import fitted_units
 
 EXAMPLES = Path(__file__).resolve().parents[1]
 _LAYER_CLIPS = 240
-_TEACHER = "builtin"  # knows all 22 languages, and is in the repository
 _SEED = 0
 
 
@@ -117,7 +117,7 @@ def do(job: Job) -> None:
         start, tokens = job.own / phase.name / "model", None
     figures = {job.own.name: _judged(job, job.own, None, start)}
     if job.recogniser is not None:
-        figures["cascade"] = _judged(job, job.shared / "cascade", job.recogniser, _TEACHER)
+        figures["cascade"] = _judged(job, job.shared / "cascade", job.recogniser, TEACHER)
     write_table(figures, job.own / "table.md")
     print((job.own / "table.md").read_text(encoding="utf-8"))
 
@@ -196,7 +196,12 @@ def _config(job: Job, phase: Phase, start: Path, tokens: Path | None) -> Trainin
     seeds = {
         name: {"manifest": str(job.shared / f"{name}.tsv"), "max_s": phase.max_s} for name in names
     }
-    spelled = {"audio_tokenizer": str(tokens), "tie": "spelling", "dim": 512, "max_tokens": 256}
+    spelled = {
+        "audio_tokenizer": str(tokens),
+        "tie": "spelling",
+        "dim": describe_encoder(TEACHER).dim,
+        "max_tokens": 256,
+    }
     size = job.size
     config = {
         **_base(job, job.own / phase.name),
@@ -214,7 +219,7 @@ def _config(job: Job, phase: Phase, start: Path, tokens: Path | None) -> Trainin
             "translate": 0.1,
             "text": 0.15,
         },
-        "loss": {"margin": 0.1, "teacher": {"path": _TEACHER, "weight": 2.0}},
+        "loss": {"margin": 0.1, "teacher": {"path": TEACHER, "weight": 2.0}},
         "optimiser": {
             "steps": phase.steps,
             "batch": size.batch,

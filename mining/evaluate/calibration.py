@@ -38,7 +38,8 @@ class Threshold:
     """A threshold for a wanted precision, and what it may be expected to give.
 
     Attributes:
-        key: what was mined against what; languages ``*`` for the one pooled over language pairs.
+        key: what was mined against what; languages ``*`` for the one pooled over language pairs,
+            ``=`` over languages with themselves.
         target: wanted precision; None: the best F1.
         threshold: lowest margin score kept; None if no threshold reaches the target.
         reason: why there is none, else empty.
@@ -170,7 +171,8 @@ def _warnings(key: PairKey, entry: Threshold, here: Conditions) -> Iterable[str]
             "calibrate with gold of your own"
         )
     if entry.key.langs != key.langs:
-        yield f"{key.name}: no threshold of its own; taking the one pooled over language pairs"
+        over = "languages with themselves" if entry.key.src_lang == SAME else "language pairs"
+        yield f"{key.name}: no threshold of its own; taking the one pooled over {over}"
     if there.k != here.k:
         yield (
             f"{key.name}: the threshold was calibrated with k={there.k}, but k is {here.k}: the wanted "

@@ -120,7 +120,7 @@ def calibrate(samples: Sequence[Sample], targets: Sequence[float | None]) -> Cal
     """Find thresholds for every language pair, and pooled over the language pairs.
 
     Languages with themselves (speech with its own transcript) are easier than translations, so they
-    are pooled apart; where there are no translations, they are what is pooled over all.
+    are pooled apart.
 
     Args:
         samples: one per language pair.
@@ -140,8 +140,7 @@ def calibrate(samples: Sequence[Sample], targets: Sequence[float | None]) -> Cal
     for group in groups.values():
         same = [case for case in group if case.key.src_lang == case.key.tgt_lang]
         differ = [case for case in group if case.key.src_lang != case.key.tgt_lang]
-        cases += [_pooled(same, SAME)] if same and differ else []
-        cases.append(_pooled(differ or same, EVERY))
+        cases += [_pooled(some, name) for some, name in ((same, SAME), (differ, EVERY)) if some]
     return Calibration(
         thresholds=tuple(_calibrated(case, target) for case in cases for target in targets),
         curves=pa.concat_tables(_curve_table(case) for case in cases),

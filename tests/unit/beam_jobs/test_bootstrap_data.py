@@ -10,7 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_jobs.bootstrap_config import Filter
-from beam_jobs.bootstrap_data import MINED_SPEECH, MINED_TEXTS, _addresses, _min_margins, write_task
+from beam_jobs.bootstrap_data import (
+    MINED_SPEECH,
+    MINED_TEXTS,
+    _addresses,
+    _min_margins,
+    _threshold,
+    write_task,
+)
 from beam_jobs.bootstrap_gold import HeldOutGold
 from beam_jobs.evaluation import calibrate_task
 from beam_jobs.pairs import Pairs
@@ -86,6 +93,12 @@ def test_a_precision_is_found_on_the_gold(mined: tuple[World, Plan]) -> None:
     assert found["eng-fra"] is None
     assert high == {langs: found[langs] or found["*-*"] for langs in low}
     assert set(never.values()) == {math.inf}
+
+
+def test_speech_in_its_own_language_is_not_held_to_the_threshold_of_translations() -> None:
+    found = {"deu-eng": 1.4, "*-*": 1.3, "=-=": 1.1}
+    assert [_threshold(one, found) for one in ("deu-eng", "fra-eng", "deu-deu")] == [1.4, 1.3, 1.1]
+    assert _threshold("deu-deu", {"*-*": 1.3}) == math.inf
 
 
 def test_without_a_precision_the_margin_is_the_rules(mined: tuple[World, Plan]) -> None:
