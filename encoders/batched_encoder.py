@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders.batching import BatchRunner, Forward, canonical_batches
-from encoders.card import EncoderCard
+from encoders.card import EncoderCard, KnownByCard
 
 _LOG = logging.getLogger(__name__)
 
 
-class BatchedEncoder:
+class BatchedEncoder(KnownByCard):
     """Facts out of a card, and batches that are counted: what was cut, and what did not fit.
 
     Args:
@@ -31,31 +31,6 @@ class BatchedEncoder:
         self._truncated = 0
         self._cut_to = 0
         self._backed_off = 0
-
-    @property
-    def name(self) -> str:
-        """Short name for people."""
-        return self.card.name
-
-    @property
-    def dim(self) -> int:
-        """D."""
-        return self.card.dim
-
-    @property
-    def space(self) -> str:
-        """Name of the embedding space."""
-        return self.card.space
-
-    @property
-    def modalities(self) -> frozenset[str]:
-        """What it embeds."""
-        return self.card.modalities
-
-    @property
-    def fingerprint(self) -> str:
-        """Digest of everything that decides a vector."""
-        return self.card.fingerprint
 
     @property
     def notes(self) -> tuple[str, ...]:

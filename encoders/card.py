@@ -35,6 +35,37 @@ class EncoderCard:
     audio_tokenizer: AudioTokenizerCard | None = None
 
 
+class KnownByCard:
+    """An encoder whose facts are those of its card."""
+
+    card: EncoderCard
+
+    @property
+    def name(self) -> str:
+        """Short name for people."""
+        return self.card.name
+
+    @property
+    def dim(self) -> int:
+        """D."""
+        return self.card.dim
+
+    @property
+    def space(self) -> str:
+        """Name of the embedding space."""
+        return self.card.space
+
+    @property
+    def modalities(self) -> frozenset[str]:
+        """What it embeds."""
+        return self.card.modalities
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of everything that decides a vector."""
+        return self.card.fingerprint
+
+
 def require_same_space(source: EncoderCard, target: EncoderCard, where: str) -> None:
     """Refuse to compare vectors that cannot be compared.
 

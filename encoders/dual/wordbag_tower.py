@@ -26,11 +26,11 @@ from encoders.dual.config import CONFIG_FILE, DualEncoderConfig
 from encoders.dual.items import Item, Spoken
 from encoders.dual.tower import Tower
 from encoders.dual.wording import Wording
-from encoders.torch_threads import torch_threads
 from encoders.wordbag.features import MAX_TOKENS, tokens_of
 from encoders.wordbag.model import WordBagConfig, WordBagModel
 from encoders.wordbag.reader import vectors_of
 from mining.contract.errors import CheckpointError
+from mining.speech.torch_threads import torch_threads
 
 _WEIGHTS = "model.safetensors"
 

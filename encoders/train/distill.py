@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 
 from encoders.dual.config import DualEncoderConfig
 from encoders.dual.create_wordbag import dual_wordbag
-from encoders.torch_threads import torch_threads
 from encoders.train.distill_corpus import Corpus, Ints, build_corpus
 from encoders.train.distill_data import LANGUAGES, load_rows, word_rows
 from encoders.train.gloss import Glossary, with_glosses
@@ -32,6 +31,7 @@ from encoders.train.teacher import Teacher
 from encoders.use_multilingual import SPACE
 from encoders.wordbag.model import WordBagConfig, WordBagModel
 from encoders.wordbag.quantise import quantise_rows
+from mining.speech.torch_threads import torch_threads
 
 _LOG = logging.getLogger(__name__)
 

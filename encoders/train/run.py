@@ -18,7 +18,6 @@ import torch
 
 from encoders.audio_tokens.load import load_audio_tokenizer
 from encoders.load import describe_encoder, load_encoder, require_device
-from encoders.torch_threads import torch_threads
 from encoders.train.config import Training, decisive
 from encoders.train.data.load import Loaded, load_data
 from encoders.train.data.speech import SpeechPairs
@@ -40,6 +39,7 @@ from mining.config import resolved_yaml
 from mining.contract.errors import CapacityError, ConfigError
 from mining.io.dataset import read_json, write_json
 from mining.io.filesystem import Storage, write_atomic
+from mining.speech.torch_threads import torch_threads
 
 Say = Callable[[str], None]
 

@@ -1,9 +1,9 @@
 """How a text is spelled, as a vector: which Latin letters, and pairs of them, stand where in it.
 
-A recogniser's words are seldom all right, and one that is wrong says nothing of what is meant; but
-most letters are right, and in their order. A letter's place is relative to the whole and soft, so
-that letters that were left out or put in shift the rest only a little. Letters of all scripts are
-romanised as the small recogniser's are.
+A weak recogniser gets few words right, and one that is wrong says nothing of what is meant; but of
+its letters a good part are right, and in their order. A letter's place is relative to the whole and
+soft, so that letters that were left out or put in shift the rest only a little. Letters of all
+scripts are romanised as the small recogniser's are.
 
 Shape legend: B texts, N letters of all texts, P places, F features, D width.
 """

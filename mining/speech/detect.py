@@ -14,7 +14,6 @@ import hashlib
 import importlib.util
 import io
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from mining.contract.errors import AudioError, CheckpointError
 from mining.contract.speech import SPEECH_RATE_HZ, Samples
+from mining.speech.torch_threads import torch_threads
 
 if TYPE_CHECKING:
     import torch
@@ -85,7 +85,7 @@ class SileroDetector:
         state = self._network.silence()
         found = [np.empty(0, dtype=np.float32)]
         for sound in _reblocked(blocks):
-            with _torch_threads(self._threads):
+            with torch_threads(self._threads):
                 probability, state = self._network(sound, state)
             # What is not finite stays in the state: the last value tells of the whole block.
             if not np.isfinite(probability[-1]):
@@ -177,18 +177,6 @@ class _Network:
             logit = hidden[:, 0].relu() @ self._out_weight + self._out_bias
             probability: NDArray[np.float32] = logit.sigmoid().numpy()
         return probability, state
-
-
-@contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _installed_weights() -> Path:

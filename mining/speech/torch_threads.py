@@ -1,11 +1,12 @@
-"""Torch's number of threads, which is one setting of the whole process."""
+"""Torch's number of threads, which is one setting of the whole process.
+
+It stands with the speech detector, the lowest of those that compute with torch.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-import torch
 
 
 @contextmanager
@@ -14,6 +15,8 @@ def torch_threads(count: int | None) -> Iterator[None]:
 
     Sums depend on it in their last bit: what follows must not inherit it.
     """
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:
