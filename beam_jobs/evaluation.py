@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from beam_jobs.pairs import Pairs
 from beam_jobs.plan import Plan
+from beam_jobs.progress import one_of_each_kind
 from beam_jobs.tasks import pool_sizes
 from mining.config.model import Evaluate
 from mining.contract.errors import ConfigError, DatasetError, InputError
@@ -61,7 +62,11 @@ def judge(plan: Plan, task: str, retrieval: bool) -> Evaluation | None:
         margin=stage.settings.margin,
         resamples=_evaluate_config(plan).resamples,
     )
-    return evaluate((_trial(plan, stage, gold, key, retrieval) for key in keys), settings)
+    absent: list[tuple[str, str]] = []
+    found = evaluate((_trial(plan, stage, gold, key, retrieval, absent) for key in keys), settings)
+    for warning in one_of_each_kind(absent):
+        plan.progress.warn(warning)
+    return found
 
 
 def calibrate_task(plan: Plan, task: str, targets: Sequence[float | None]) -> Calibration:
@@ -124,8 +129,15 @@ def _keys(stage: Pairs, gold: pa.Table) -> list[PairKey]:
     return keys
 
 
-def _trial(plan: Plan, stage: Pairs, table: pa.Table, key: PairKey, retrieval: bool) -> Trial:
-    """Everything of one language pair; warns of gold that cannot be found."""
+def _trial(
+    plan: Plan,
+    stage: Pairs,
+    table: pa.Table,
+    key: PairKey,
+    retrieval: bool,
+    warnings: list[tuple[str, str]],
+) -> Trial:
+    """Everything of one language pair; ``warnings`` gets what to say of gold that cannot be found."""
     source = _side(plan, stage.sources, key.src_lang, key.src_modality, retrieval)
     target = _side(plan, stage.targets, key.tgt_lang, key.tgt_modality, retrieval)
     gold = _located(plan, stage, table, key, (source.ids, target.ids))
@@ -136,10 +148,11 @@ def _trial(plan: Plan, stage: Pairs, table: pa.Table, key: PairKey, retrieval: b
             if SPEECH in (key.src_modality, key.tgt_modality)
             else ""
         )
-        plan.progress.warn(
+        fault = (
             f"{key.name}: {absent} of {len(gold.meanings)} gold meanings are not in the corpora on "
             f"both sides{unmatched}; they count as missed"
         )
+        warnings.append((key.name, fault))
     manifest = read_manifest(stage.folder, plan.run.storage)
     parts = [p.path for p in manifest.parts if p.path.startswith(f"{key.langs}/")]
     columns = ["src_segment_id", "tgt_segment_id", "margin_score"]

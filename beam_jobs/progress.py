@@ -5,10 +5,11 @@ No runner tells how far it is, so receipts are counted.
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -20,6 +21,22 @@ from mining.io.dataset import count_receipts
 
 _BAR_SECONDS = 0.5
 _LINE_SECONDS = 10.0
+
+
+def one_of_each_kind(warnings: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """One warning of those that differ in numbers only, saying how many more there are of it.
+
+    Args:
+        warnings: a language pair, and ``<language pair>: <what is said of it>``.
+    """
+    kinds: dict[str, list[str]] = {}
+    for name, warning in warnings:
+        kind = re.sub("[0-9]+", "N", warning.removeprefix(f"{name}: "))
+        kinds.setdefault(kind, []).append(warning)
+    return tuple(
+        some[0] if len(some) == 1 else f"{some[0]} (and {len(some) - 1} more language pairs)"
+        for some in kinds.values()
+    )
 
 
 @dataclass

@@ -6,10 +6,10 @@ calibration; without any of them the run stops and says what to set.
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 from beam_jobs.knn import Knn
+from beam_jobs.progress import one_of_each_kind
 from beam_jobs.tasks import pool_sizes
 from encoders import calibration_of
 from mining.config.model import NONE, Mining
@@ -104,17 +104,5 @@ def resolve_thresholds(
         )
         found[key] = lookup(entries, key, conditions, mining.target_precision)
     thresholds: dict[str, float | None] = {key.langs: one.threshold for key, one in found.items()}
-    return thresholds, _summed(found)
-
-
-def _summed(found: dict[PairKey, Found]) -> tuple[str, ...]:
-    """One warning of each kind, with the number of further language pairs it holds for."""
-    kinds: dict[str, list[str]] = {}
-    for key, one in found.items():
-        for warning in one.warnings:
-            kind = re.sub("[0-9]+", "N", warning.removeprefix(f"{key.name}: "))
-            kinds.setdefault(kind, []).append(warning)
-    return tuple(
-        some[0] if len(some) == 1 else f"{some[0]} (and {len(some) - 1} more language pairs)"
-        for some in kinds.values()
-    )
+    said = [(key.name, warning) for key, one in found.items() for warning in one.warnings]
+    return thresholds, one_of_each_kind(said)
