@@ -1,7 +1,7 @@
 """The small convolutional recogniser as an audio tokenizer, and its folder.
 
 Weights are stored as 8-bit rows with a scale each (a quarter of the size; letters hardly change) and
-computed with as float32.
+computed with as float32. A recogniser that reads the states of a speech encoder has it in ``encoder/``.
 
 T samples, F output frames.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,16 +28,20 @@ from encoders.audio_tokens.conv_ctc_network import (
     ConvCtcModel,
     context_s,
 )
+from encoders.audio_tokens.encoder_layer import load_encoder_layer, longest_clip_s
 from encoders.audio_tokens.lexicon import LEXICON_FILE, Confusions
-from encoders.audio_tokens.logmel import log_mel
+from encoders.audio_tokens.logmel import spectrum
 from encoders.audio_tokens.networks import chosen_device
 from encoders.audio_tokens.settings import CONV_CTC, SETTINGS_FILE, read_settings
 from encoders.audio_tokens.writing import new_folder, write_settings
+from encoders.checkpoint import content_digest
 from mining.contract.errors import CheckpointError
 from mining.contract.speech import SPEECH_RATE_HZ, Samples
 
+ENCODER_FOLDER = "encoder"
 _WEIGHTS = "model.safetensors"
 _SIZES = ("width", "blocks", "kernel", "expand")
+_STATES = "states"  # a size, too: given where an encoder is
 _FIELDS = {"name", "sizes", "languages", "confusions"}
 _SCALE = ".scale"  # behind the name of a tensor of 8-bit rows
 _MAX_CLIP_S = 30.0
@@ -47,10 +51,25 @@ _LEVELS = 127
 class ConvCtcUnits(KnownByCard):
     """Letters of Latin script, 50 frames a second. Each clip is computed by itself."""
 
-    def __init__(self, model: ConvCtcModel, card: AudioTokenizerCard, device: str) -> None:
+    def __init__(
+        self,
+        model: ConvCtcModel,
+        card: AudioTokenizerCard,
+        device: str,
+        front: Callable[[Samples], NDArray[np.float32]] = spectrum,
+    ) -> None:
+        """Put together what :func:`load_conv_ctc` has loaded.
+
+        Args:
+            model: what hears.
+            card: what the tokenizer says of itself.
+            device: that the model is moved to.
+            front: what it reads of a clip, float32 [F, M].
+        """
         self._model = model.eval().to(device)
         self._card = card
         self._device = device
+        self._front = front
 
     @torch.inference_mode()
     def frames(
@@ -63,10 +82,13 @@ class ConvCtcUnits(KnownByCard):
             if not wanted:
                 found.append(np.zeros(0, np.int16))
                 continue
-            spectrum = log_mel(torch.from_numpy(np.ascontiguousarray(clip)).unsqueeze(0))
-            counts = torch.tensor([spectrum.shape[1]], device=self._device)
+            frames = torch.from_numpy(self._front(clip)).unsqueeze(0).to(self._device)
+            if not frames.shape[1]:  # an encoder takes no clip with a sample that is not finite
+                found.append(np.zeros(0, np.int16))
+                continue
+            counts = torch.tensor([frames.shape[1]], device=self._device)
             number = self._model.numbers_of([lang]).to(self._device)
-            logits = self._model(spectrum.to(self._device), counts, number)[-1][0]
+            logits = self._model(frames, counts, number)[-1][0]
             found.append(logits.argmax(dim=1).cpu().numpy().astype(np.int16)[:wanted])
         return found
 
@@ -77,6 +99,7 @@ def save_conv_ctc(
     name: str,
     confusions: Confusions | None = None,
     lexicon: Path | None = None,
+    encoder: Path | None = None,
 ) -> None:
     """Write the folder of an audio tokenizer.
 
@@ -86,6 +109,7 @@ def save_conv_ctc(
         name: for people.
         confusions: measured on speech; None: guessed.
         lexicon: words that its letters may be; None: they stay letters.
+        encoder: folder of the layer whose states it reads; None: it reads spectra.
 
     Raises:
         ConfigError: the folder exists.
@@ -105,6 +129,9 @@ def save_conv_ctc(
         if lexicon is not None:
             shutil.copyfile(lexicon, made / LEXICON_FILE)
         sizes = {size: getattr(model.config, size) for size in _SIZES}
+        if encoder is not None:
+            shutil.copytree(encoder, made / ENCODER_FOLDER)
+            sizes[_STATES] = model.config.states
         counts = confusions or Confusions.guessed(len(SYMBOLS))
         stated = {
             "name": name,
@@ -134,7 +161,15 @@ def load_conv_ctc(folder: Path, *, device: str = "cpu", threads: int | None = No
             f"{folder / _WEIGHTS}: must hold the weights of this recogniser, but does not: "
             f"{str(error).splitlines()[0]}; copy the folder again"
         ) from None
-    return ConvCtcUnits(model, card, chosen)
+    if not model.config.states:
+        return ConvCtcUnits(model, card, chosen)
+    layer = load_encoder_layer(folder / ENCODER_FOLDER, device=chosen)
+    if layer.width != model.config.states:
+        raise CheckpointError(
+            f"{folder / SETTINGS_FILE}: states must be {layer.width} as the encoder gives them, but "
+            f"are {model.config.states}; take both from one place"
+        )
+    return ConvCtcUnits(model, card, chosen, layer.of)
 
 
 def _unpacked(key: str, stored: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -152,7 +187,7 @@ def describe_conv_ctc(folder: Path) -> AudioTokenizerCard:
         CheckpointError: a file is missing or ill-formed.
     """
     config, settings = _config(folder), read_settings(folder)[1]
-    digest = hashlib.sha256()
+    digest, max_clip_s = hashlib.sha256(), _MAX_CLIP_S
     for name in (SETTINGS_FILE, _WEIGHTS):
         try:
             digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
@@ -161,6 +196,9 @@ def describe_conv_ctc(folder: Path) -> AudioTokenizerCard:
                 f"{folder / name}: must be there, but cannot be read ({error.strerror}); copy the "
                 "folder again"
             ) from None
+    if config.states:
+        max_clip_s = longest_clip_s(folder / ENCODER_FOLDER)
+        digest.update(content_digest(folder / ENCODER_FOLDER).encode())
     return AudioTokenizerCard(
         name=str(settings["name"]),
         fingerprint=digest.hexdigest(),
@@ -169,7 +207,7 @@ def describe_conv_ctc(folder: Path) -> AudioTokenizerCard:
         symbols=SYMBOLS,
         rate_hz=RATE_HZ,
         context_s=context_s(config),
-        max_clip_s=_MAX_CLIP_S,
+        max_clip_s=max_clip_s,
         languages=tuple(config.languages),
     )
 
@@ -203,7 +241,7 @@ def _config(folder: Path) -> ConvCtcConfig:
         kind != CONV_CTC
         or settings.keys() != _FIELDS
         or not isinstance(sizes, dict)
-        or sizes.keys() != set(_SIZES)
+        or sizes.keys() - {_STATES} != set(_SIZES)
         or not all(type(size) is int and size > 0 for size in sizes.values())
         or not isinstance(settings["languages"], list)
     ):

@@ -1,15 +1,17 @@
 """A small recogniser of letters, all of it convolutions: the ears of ``builtin``.
 
-It hears a few seconds to each side and no more, so the letters of a stretch do not depend on what
-the rest of the recording is like. Residual blocks after Liu et al. 2022 ("A ConvNet for the 2020s",
-section 2.6) along time; letters by CTC (Graves et al. 2006).
+It reads log-mel spectra, or the states of a pretrained speech encoder. Of spectra it hears a few seconds
+to each side and no more, so the letters of a stretch do not depend on what the rest of the recording is
+like. Residual blocks after Liu et al. 2022 ("A ConvNet for the 2020s", section 2.6) along time; letters
+by CTC (Graves et al. 2006).
 
-B clips, F spectral frames (100 a second), C network frames (25 a second), O output frames (50 a
-second), M mel bands, W width, S symbols.
+B clips, F frames of the input (spectra 100 a second, states 50), C network frames (25 a second), O
+output frames (50 a second), M mel bands or width of a state, W width, S symbols.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,9 +22,9 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from encoders.audio_tokens.logmel import BANDS
 
-STRIDE = 4  # spectral frames a network frame
 OUTPUTS = 2  # output frames a network frame
 RATE_HZ = 50.0  # of output frames
+_SPECTRA_HZ, _STATES_HZ, _NETWORK_HZ = 100, 50, 25
 BLANK = 0
 SYMBOLS = ("", " ", *"abcdefghijklmnopqrstuvwxyz")
 _LEVEL_FRAMES = 301  # 3 s: over this the mean of each band is taken out
@@ -39,6 +41,7 @@ class ConvCtcConfig(PretrainedConfig):  # type: ignore[misc]
         symbols: S, blank included.
         languages: ISO 639-3 codes that it is told apart by: how a sound is spelled is a matter of
             language. Others, and speech of unknown language, it spells as it can.
+        states: width of the encoder's states that it reads; 0: it reads spectra.
     """
 
     model_type = "conv_ctc"
@@ -51,6 +54,7 @@ class ConvCtcConfig(PretrainedConfig):  # type: ignore[misc]
         expand: int = 4,
         symbols: int = len(SYMBOLS),
         languages: Sequence[str] = (),
+        states: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -60,6 +64,27 @@ class ConvCtcConfig(PretrainedConfig):  # type: ignore[misc]
         self.expand = expand
         self.symbols = symbols
         self.languages = list(languages)
+        self.states = states
+
+    @property
+    def bands(self) -> int:
+        """M, numbers of an input frame."""
+        return self.states or BANDS
+
+    @property
+    def input_hz(self) -> int:
+        """Input frames a second."""
+        return _STATES_HZ if self.states else _SPECTRA_HZ
+
+    @property
+    def stride(self) -> int:
+        """Input frames a network frame."""
+        return self.input_hz // _NETWORK_HZ
+
+    def output_frames(self, frames: torch.Tensor) -> torch.Tensor:
+        """Output frames of clips of so many input frames."""
+        strides = torch.div(frames + self.stride - 1, self.stride, rounding_mode="floor")
+        return strides * OUTPUTS
 
 
 class Block(nn.Module):
@@ -82,14 +107,14 @@ class Block(nn.Module):
 
 
 class ConvCtcModel(PreTrainedModel):  # type: ignore[misc]
-    """Spectra to letters."""
+    """Spectra, or states, to letters."""
 
     config_class = ConvCtcConfig
     base_model_prefix = "conv_ctc"
 
     def __init__(self, config: ConvCtcConfig) -> None:
         super().__init__(config)
-        self.front = nn.Linear(2 * STRIDE * BANDS, config.width)
+        self.front = nn.Linear(2 * config.stride * config.bands, config.width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.norm = nn.LayerNorm(config.width)
         self.head = nn.Linear(config.width, OUTPUTS * config.symbols)
@@ -118,19 +143,20 @@ class ConvCtcModel(PreTrainedModel):  # type: ignore[misc]
         """Logits [B, O, S] after the blocks in ``taps`` and after the last one.
 
         Args:
-            spectra: log-mel [B, F, M]; beyond a clip's end anything.
-            frames: int64 [B], spectral frames of each clip.
+            spectra: log-mel, or states [B, F, M]; beyond a clip's end anything.
+            frames: int64 [B], input frames of each clip.
             langs: int64 [B], see :meth:`numbers_of`.
             taps: numbers of blocks whose output is read, too.
         """
-        spectra = functional.pad(spectra, (0, 0, 0, -spectra.shape[1] % STRIDE))
+        stride = self.config.stride
+        spectra = functional.pad(spectra, (0, 0, 0, -spectra.shape[1] % stride))
         places = torch.arange(spectra.shape[1], device=spectra.device)
         heard = (places < frames[:, None]).unsqueeze(2).to(spectra.dtype)
-        spectra = levelled(spectra, heard)
-        # each network frame sees its own spectral frames and half of both neighbours'
-        padded = functional.pad(spectra, (0, 0, STRIDE // 2, STRIDE // 2))
-        windows = padded.unfold(1, 2 * STRIDE, STRIDE).flatten(2)
-        mask = heard[:, ::STRIDE]
+        spectra = spectra * heard if self.config.states else levelled(spectra, heard)
+        # each network frame sees its own input frames and half of both neighbours'
+        padded = functional.pad(spectra, (0, 0, stride // 2, stride // 2))
+        windows = padded.unfold(1, 2 * stride, stride).flatten(2)
+        mask = heard[:, ::stride]
         x = (self.front(windows) + self.language(langs).unsqueeze(1)) * mask
         found = []
         for number, block in enumerate(self.blocks):
@@ -168,12 +194,10 @@ def _around(rows: torch.Tensor, side: int) -> torch.Tensor:
     return (sums[:, ends] - sums[:, starts]).to(rows.dtype)
 
 
-def output_frames(frames: torch.Tensor) -> torch.Tensor:
-    """Output frames of clips of so many spectral frames."""
-    return torch.div(frames + STRIDE - 1, STRIDE, rounding_mode="floor") * OUTPUTS
-
-
 def context_s(config: ConvCtcConfig) -> float:
-    """How far to each side a letter depends on the sound, seconds."""
-    frames = config.blocks * (config.kernel // 2) * STRIDE + STRIDE + _LEVEL_FRAMES // 2
-    return frames / 100 + 0.02  # half a window, and half an output frame
+    """How far to each side a letter depends on the sound, seconds; with states on all of the clip."""
+    if config.states:
+        return math.inf
+    reach = config.blocks * (config.kernel // 2) * config.stride + config.stride
+    # half a window, and half an output frame
+    return (reach + _LEVEL_FRAMES // 2) / config.input_hz + 0.02

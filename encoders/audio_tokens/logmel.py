@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from functools import cache
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torchaudio.functional import melscale_fbanks
 
-from mining.contract.speech import SPEECH_RATE_HZ
+from mining.contract.speech import SPEECH_RATE_HZ, Samples
 
 BANDS = 64
 HOP = 160  # samples: 100 frames a second
@@ -40,6 +42,11 @@ def log_mel(samples: torch.Tensor) -> torch.Tensor:
     power = torch.fft.rfft(windows).abs().square()
     found: torch.Tensor = (power @ _filters(samples.device)).clamp_min(_FLOOR).log()
     return found
+
+
+def spectrum(clip: Samples) -> NDArray[np.float32]:
+    """Log-mel spectrum of one clip, float32 [T]: float32 [F, M]."""
+    return log_mel(torch.from_numpy(np.ascontiguousarray(clip)).unsqueeze(0))[0].numpy()
 
 
 @cache

@@ -46,6 +46,10 @@ class FitLetters:
     with products in bfloat16.
 
     Attributes:
+        encoder: of speech, folder or ``org/name`` on the model hub, whose states are read, computed once
+            and not trained; null: spectra are read.
+        revision: commit, tag or branch; for a hub name only.
+        layer: of the encoder, 0-based; null: the last one.
         width: of a frame.
         blocks: residual blocks; each adds 2 x 4 x ``width`` squared weights.
         steps: of training.
@@ -54,11 +58,14 @@ class FitLetters:
         warm_up: steps.
         shares: how often each seed is drawn; not given: all alike.
         language_power: within a seed, a language of n clips is drawn with n to this power.
-        strength: of augmentation: tempo, voice, room, microphone, noise; 0 to 1.
+        strength: of augmentation: tempo, and of spectra voice, room, microphone, noise; 0 to 1.
         lexicon: words of languages (``lexicon.parquet``) that misheard letters are taken for; null:
             letters stay letters.
     """
 
+    encoder: str | None = None
+    revision: str | None = None
+    layer: int | None = setting(default=None, low=0)
     width: int = setting(default=256, low=8)
     blocks: int = setting(default=12, low=1)
     steps: int = setting(default=4500, low=1)

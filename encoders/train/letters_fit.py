@@ -7,13 +7,14 @@ from pathlib import Path
 
 from encoders.audio_tokens.conv_ctc import save_conv_ctc
 from encoders.audio_tokens.conv_ctc_network import SYMBOLS, ConvCtcConfig
+from encoders.audio_tokens.encoder_layer import load_encoder_layer, save_encoder_layer
 from encoders.audio_tokens.lexicon import Confusions, read_speller
 from encoders.train.config import Training
 from encoders.train.ctc.confusions import measured
-from encoders.train.ctc.corpus import Clip, build_clips
+from encoders.train.ctc.corpus import Clip, Front, build_clips
 from encoders.train.ctc.loop import Draws, Schedule, train_ctc
 from encoders.train.data.config import Seed
-from encoders.train.data.fitting import heard, usable_rows
+from encoders.train.data.fitting import heard, shuffled_clips, usable_rows
 from encoders.train.data.rows import clip_numbers
 from encoders.train.data.screen import Screen
 from mining.config import stage_hash
@@ -25,7 +26,7 @@ _JUDGED_BATCHES = 30  # by which it is told what is taken for what
 Say = Callable[[str], None]
 
 
-def fitted_letters(config: Training, states: Path, say: Say) -> Path:
+def fitted_letters(config: Training, states: Path, device: str, say: Say) -> Path:
     """The folder of a recogniser as ``model.fit_letters`` says, trained unless an earlier run did it.
 
     A run that is killed goes on where it was.
@@ -33,6 +34,7 @@ def fitted_letters(config: Training, states: Path, say: Say) -> Path:
     Args:
         config: of the run; ``model.fit_letters`` is given.
         states: folder that the tokenizer's is in.
+        device: of an encoder, ``cpu`` or ``cuda``.
         say: takes lines of progress.
 
     Raises:
@@ -66,8 +68,15 @@ def fitted_letters(config: Training, states: Path, say: Say) -> Path:
     if folder.is_dir():
         return folder
     screen = Screen(config.contamination)
+    encoder = None if fit.encoder is None else states / f"encoder-{key}"
+    if encoder is not None and not encoder.is_dir():
+        say(f"taking a layer of {fit.encoder}")
+        save_encoder_layer(
+            str(fit.encoder), fit.layer, shuffled_clips(seeds, screen, config.seed), encoder,
+            revision=fit.revision, device=device,
+        )  # fmt: skip
     groups = [_clips(name, seed, screen) for name, seed in seeds.items()]
-    clips = build_clips(groups, states / f"spectra-{key}")
+    clips = build_clips(groups, states / f"spectra-{key}", lambda: _front(encoder, device))
     if not clips.langs:
         raise InputError(
             "data.seeds: must hold clips with transcripts to learn letters, but hold none"
@@ -84,7 +93,9 @@ def fitted_letters(config: Training, states: Path, say: Say) -> Path:
         strength=fit.strength,
     )
     languages = sorted(set(clips.langs))
-    sizes = ConvCtcConfig(width=fit.width, blocks=fit.blocks, languages=languages)
+    sizes = ConvCtcConfig(
+        width=fit.width, blocks=fit.blocks, languages=languages, states=clips.states
+    )
     draws = Draws(clips, schedule, config.seed)
     model = train_ctc(
         draws,
@@ -94,8 +105,16 @@ def fitted_letters(config: Training, states: Path, say: Say) -> Path:
         save_every=config.work.checkpoint_every,
     )
     confusions = measured(model, draws, first=fit.steps, batches=_JUDGED_BATCHES)
-    save_conv_ctc(model, folder, config.model.name, confusions, lexicon)
+    save_conv_ctc(model, folder, config.model.name, confusions, lexicon, encoder)
     return folder
+
+
+def _front(encoder: Path | None, device: str) -> Front:
+    """What is read of a clip."""
+    if encoder is None:
+        return Front()
+    layer = load_encoder_layer(encoder, device=device)
+    return Front(of=layer.of, states=layer.width, longest_s=layer.max_clip_s)
 
 
 def _lexicon(path: str | None) -> Path | None:

@@ -128,9 +128,11 @@ def train(config: Training, say: Say) -> Outcome:
     lesson.model.save_pretrained(places.model)
     write_json(str(places.report), report, _LOCAL)
     write_json(str(places.finished), {"schema": 1, "identity": identity}, _LOCAL)
-    for done in ("*step_*", "letters-state-*", "spectra-*"):
+    for done in ("*step_*", "letters-state-*", "encoder-*"):
         for left in places.states.glob(done):
             shutil.rmtree(left, ignore_errors=True)
+    for left in places.states.glob("spectra-*"):
+        left.unlink()
     say(f"finished: {places.model}")
     return Outcome(model=places.model, report=report, fresh=True)
 
@@ -145,7 +147,7 @@ def _prepared(config: Training, places: _Places, device: str, say: Say) -> Lesso
     elif config.model.fit is not None:
         hearing = fitted_units(config, places.states, device, say)
     elif config.model.fit_letters is not None:
-        hearing = fitted_letters(config, places.states, say)
+        hearing = fitted_letters(config, places.states, device, say)
     data = _loaded(config, hearing, (places.cache, device), say)
     teacher, card = None, None
     if config.loss.teacher is not None:

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-
 from encoders.audio_tokens.kmeans_fit import KMeansFit, fit_kmeans_tokenizer
-from encoders.train.config import FitUnits, Training
-from encoders.train.data.fitting import heard, usable_rows
-from encoders.train.data.rows import clip_numbers
+from encoders.train.config import Training
+from encoders.train.data.fitting import shuffled_clips
 from encoders.train.data.screen import Screen
 from mining.config import stage_hash
 from mining.contract.errors import ConfigError
@@ -52,7 +48,10 @@ def fitted_units(config: Training, states: Path, device: str, say: Say) -> Path:
         states.mkdir(parents=True, exist_ok=True)
         card = fit_kmeans_tokenizer(
             settings,
-            _clips(config, fit),
+            _lasting(
+                shuffled_clips(config.data.seeds, Screen(config.contamination), config.seed),
+                fit.hours,
+            ),
             folder,
             seed=config.seed,
             device=device,
@@ -62,16 +61,10 @@ def fitted_units(config: Training, states: Path, device: str, say: Say) -> Path:
     return folder
 
 
-def _clips(config: Training, fit: FitUnits) -> Iterator[Samples]:
-    """Clips of all seeds in random order, until they last ``fit.hours``."""
-    screen = Screen(config.contamination)
-    rows = [usable_rows(name, seed, screen) for name, seed in config.data.seeds.items()]
-    clips, _ = clip_numbers(pa.concat_tables(rows))
-    order = np.random.default_rng(config.seed).permutation(clips.num_rows)
-    longest_s = max(seed.max_s for seed in config.data.seeds.values())
-    wanted = fit.hours * 3600 * SPEECH_RATE_HZ
-    found = 0
-    for _, samples in heard(clips.take(pa.array(order)), longest_s):
+def _lasting(clips: Iterator[Samples], hours: float) -> Iterator[Samples]:
+    """The first clips, until they last so long."""
+    wanted, found = hours * 3600 * SPEECH_RATE_HZ, 0
+    for samples in clips:
         yield samples
         found += len(samples)
         if found >= wanted:

@@ -7,8 +7,9 @@ wrote (``people.tsv``, ``synthetic.tsv``), WHISPER and BACKBONE are Hugging Face
 ``examples/weights_without_a_hub``. Writes ``OUT/table.md``. What is there already is not made again
 and ``mining train`` goes on where it was, so the same command resumes a run that was stopped.
 
-With ``--letters FOLDER``, an audio tokenizer that spells, the backbone reads letters with its own rows
-in place of k-means units with new ones: the other arm.
+With ``--tokens letters`` the audio tokens are no k-means units with new rows, but letters that a
+small recogniser learns to read off the same encoder; the words that they may be are read with the
+backbone's own rows.
 """
 
 from __future__ import annotations
@@ -28,11 +29,15 @@ from seeds import languages, write_people, write_synthetic, write_texts
 from sizes import SIZES, Phase, Size
 from table import write_table
 
+import encoders
 from encoders.load import describe_encoder
 from encoders.train.config import Training, load_training
+from encoders.train.letters_fit import fitted_letters
 from encoders.train.units import fitted_units
+from mining.speech.torch_threads import torch_threads
 
 EXAMPLES = Path(__file__).resolve().parents[1]
+LEXICON = Path(encoders.__file__).parent / TEACHER / "audio_tokenizer/lexicon.parquet"
 _LAYER_CLIPS = 240
 _SEED = 0
 
@@ -49,7 +54,7 @@ class Job:
         output: of everything; parts that backbones share are in ``shared``.
         size: see :class:`Size`.
         langs: of the training clips and the judged ones; none: all.
-        letters: audio tokenizer that spells; None: k-means units.
+        tokens: ``units``: k-means; ``letters``: of a recogniser.
         recogniser: of the cascade; None: no cascade.
         threads: of torch.
         device: ``cpu`` or ``cuda``.
@@ -62,7 +67,7 @@ class Job:
     output: Path
     size: Size
     langs: frozenset[str]
-    letters: Path | None
+    tokens: str
     recogniser: Path | None
     threads: int
     device: str
@@ -75,8 +80,7 @@ class Job:
     @property
     def own(self) -> Path:
         """Of this backbone and kind of tokens."""
-        kind = "units" if self.letters is None else "letters"
-        return self.output / f"{self.backbone.name}-{kind}"
+        return self.output / f"{self.backbone.name}-{self.tokens}"
 
 
 def main() -> None:
@@ -86,7 +90,7 @@ def main() -> None:
         parser.add_argument(name, type=lambda text: Path(text).absolute())
     parser.add_argument("--size", choices=sorted(SIZES), default="small")
     parser.add_argument("--langs", nargs="*", default=[], help="ISO 639-3 codes; none: all")
-    parser.add_argument("--letters", type=Path, help="audio tokenizer that spells")
+    parser.add_argument("--tokens", choices=("units", "letters"), default="units")
     parser.add_argument("--recogniser", type=Path, help="of the cascade beside it")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
@@ -103,14 +107,15 @@ def do(job: Job) -> None:
     _require_same(job)
     _seeds(job)
     backbone = _backbone(job)
-    start = backbone
-    if job.letters is None:
+    start, tokens = backbone, None
+    if job.tokens == "letters":
+        tokens = _letters(job)
+    else:
         start = job.own / "start"
         if not start.is_dir():
             training = _config(job, job.size.phases[0], backbone, None)
             made_of = Start(backbone=backbone, units=_units(job), name=job.own.name)
             write_start(made_of, training, start, print)
-    tokens = job.letters
     for phase in job.size.phases:
         _config(job, phase, start, tokens)
         _mining("train", job.own / f"{phase.name}.yaml")
@@ -164,13 +169,36 @@ def _backbone(job: Job) -> Path:
     return folder
 
 
+def _encoder(job: Job) -> Path:
+    """Whisper's encoder, its window as the size says."""
+    if job.size.window_s == 30:
+        return job.whisper
+    encoder = job.shared / f"whisper-{job.size.window_s}s"
+    if not encoder.is_dir():
+        short_window(job.whisper, job.size.window_s, encoder)
+    return encoder
+
+
+def _letters(job: Job) -> Path:
+    """Letters read off the last layer of Whisper's encoder, and the words that they may be."""
+    fit = {
+        "encoder": str(_encoder(job)),
+        "blocks": 6,
+        "steps": job.size.letters,
+        "warm_up": job.size.letters // 20,
+        "shares": {"people": 0.5, "synthetic": 0.5},
+        "lexicon": str(LEXICON),
+    }
+    model = {"start": str(job.backbone), "name": "whisper-letters", "fit_letters": fit}
+    config = {**_base(job, job.shared / "fit"), "model": model, "data": {"seeds": _speech(job)}}
+    training = _load(job.shared / "letters.yaml", config)
+    with torch_threads(job.threads):
+        return fitted_letters(training, job.shared / "letters", job.device, print)
+
+
 def _units(job: Job) -> Path:
     """k-means units over the layer of Whisper's encoder that tells most of the letters."""
-    encoder, layers = job.whisper, job.shared / "layers.tsv"
-    if job.size.window_s < 30:
-        encoder = job.shared / f"whisper-{job.size.window_s}s"
-        if not encoder.is_dir():
-            short_window(job.whisper, job.size.window_s, encoder)
+    encoder, layers = _encoder(job), job.shared / "layers.tsv"
     if not layers.is_file():
         script = str(EXAMPLES / "real_parts/choose_layer.py")
         _run(script, str(job.shared / "people.tsv"), str(encoder), str(layers), "--clips",
@@ -190,12 +218,14 @@ def _units(job: Job) -> Path:
     return fitted_units(training, job.shared / "units", job.device, print)
 
 
+def _speech(job: Job, max_s: float = 12.0) -> dict[str, dict[str, Any]]:
+    """Seeds with speech; longer clips are left out."""
+    names = ("people", "synthetic")
+    return {name: {"manifest": str(job.shared / f"{name}.tsv"), "max_s": max_s} for name in names}
+
+
 def _config(job: Job, phase: Phase, start: Path, tokens: Path | None) -> Training:
     """The config of a phase, written and read."""
-    names = ("people", "synthetic")
-    seeds = {
-        name: {"manifest": str(job.shared / f"{name}.tsv"), "max_s": phase.max_s} for name in names
-    }
     spelled = {
         "audio_tokenizer": str(tokens),
         "tie": "spelling",
@@ -209,11 +239,13 @@ def _config(job: Job, phase: Phase, start: Path, tokens: Path | None) -> Trainin
             "start": str(start),
             "name": job.own.name,
             **(spelled if tokens is not None else {}),
-            "train": ["projection", "lora"] if job.letters else ["audio", "projection", "lora"],
+            "train": ["projection", "lora"]
+            if job.tokens == "letters"
+            else ["audio", "projection", "lora"],
             "lora": {"rank": 16},
         },
         "data": {
-            "seeds": seeds,
+            "seeds": _speech(job, phase.max_s),
             "texts": {"parallel": {"uri": str(job.shared / "texts.tsv.gz")}},
             "transcribe": 0.75,
             "translate": 0.1,

@@ -32,6 +32,7 @@ class Size:
         synthetic: clips a language.
         units: k-means clusters.
         fit_h: hours of speech that they are fitted on.
+        letters: steps of the recogniser of letters.
         batch: pairs of a step.
         chunk: pairs embedded at once.
         phases: one after the other, short clips first.
@@ -42,6 +43,7 @@ class Size:
     synthetic: int
     units: int
     fit_h: float
+    letters: int
     batch: int
     chunk: int
     phases: tuple[Phase, ...]
@@ -55,6 +57,7 @@ SIZES = {
         synthetic=40,
         units=256,
         fit_h=0.1,
+        letters=60,
         batch=32,
         chunk=32,
         phases=(Phase(name="short", max_s=3.0, steps=60, rate=5e-4),),
@@ -65,6 +68,7 @@ SIZES = {
         synthetic=300,
         units=1024,
         fit_h=1.0,
+        letters=1500,
         batch=64,
         chunk=32,
         phases=(
@@ -79,6 +83,7 @@ SIZES = {
         synthetic=2000,
         units=1024,
         fit_h=10.0,
+        letters=10_000,
         batch=512,
         chunk=128,
         phases=(

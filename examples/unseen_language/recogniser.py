@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from recordings import Recordings, load_recordings
 
 from encoders.audio_tokens.conv_ctc import save_conv_ctc
-from encoders.audio_tokens.conv_ctc_network import ConvCtcConfig, ConvCtcModel, output_frames
+from encoders.audio_tokens.conv_ctc_network import ConvCtcConfig, ConvCtcModel
 from encoders.audio_tokens.letters import codes
 from encoders.train.ctc.augment import augmented
 from encoders.train.ctc.corpus import Clips
@@ -94,7 +94,9 @@ def hear(model: ConvCtcModel, found: Recordings, distorted: bool) -> list[NDArra
         held = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(one) for one in spectra], True)
         langs = model.numbers_of([""] * len(rows))  # which no recogniser here is told
         letters = model(held, frames, langs)[-1].argmax(dim=2).numpy().astype(np.int16)
-        for row, size, line in zip(rows, output_frames(frames).tolist(), letters, strict=True):
+        for row, size, line in zip(
+            rows, model.config.output_frames(frames).tolist(), letters, strict=True
+        ):
             units[row] = line[:size].copy()
     return units
 

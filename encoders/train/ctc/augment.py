@@ -1,9 +1,9 @@
-"""Spectra as other throats, rooms, microphones and moods would make them.
+"""Spectra as other throats, rooms, microphones and moods would make them; less can be done to states.
 
 Everything happens to log-mel spectra, which costs a hundredth of doing it to sound. Ranges were set
 by hand, once.
 
-F frames, M mel bands.
+F frames, M mel bands, H width of a state.
 """
 
 from __future__ import annotations
@@ -38,6 +38,21 @@ def augmented(
     if rng.random() < 0.15 * strength:
         found = _background(found, other, rng)
     return _masked(np.maximum(found, LOG_FLOOR), rng).astype(np.float32)
+
+
+def augmented_states(states: Spectrum, strength: float, rng: np.random.Generator) -> Spectrum:
+    """States [F', H] of an encoder that say the same in F' frames, 0.75 to 1.35 F.
+
+    What a voice or a room does to them is not known; tempo and gaps are.
+
+    Args:
+        states: float32 [F, H], mean 0.
+        strength: 0 to 1: how uneven, and how many numbers of all frames are wiped out (a fifth at 1).
+        rng: draws everything.
+    """
+    found = _tempo(states, strength, rng)
+    found[:, rng.random(found.shape[1]) < 0.2 * strength] = 0.0
+    return _gaps(found, 0.0, 2, rng).astype(np.float32)
 
 
 def _tempo(spectrum: Spectrum, strength: float, rng: np.random.Generator) -> Spectrum:
@@ -121,8 +136,13 @@ def _masked(spectrum: Spectrum, rng: np.random.Generator) -> Spectrum:
         width = int(rng.integers(0, 9))
         at = int(rng.integers(0, BANDS - width))
         spectrum[:, at : at + width] = mean
-    for _ in range(int(rng.integers(0, 1 + len(spectrum) // 150 + 1))):
-        width = int(rng.integers(0, 16))
-        at = int(rng.integers(0, max(1, len(spectrum) - width)))
-        spectrum[at : at + width] = mean
-    return spectrum
+    return _gaps(spectrum, mean, 1, rng)
+
+
+def _gaps(frames: Spectrum, filled: float, merged: int, rng: np.random.Generator) -> Spectrum:
+    """Up to 16 hundredths of a second wiped out, once in 1.5 s or less; ``merged`` of them a frame."""
+    for _ in range(int(rng.integers(0, 1 + len(frames) * merged // 150 + 1))):
+        width = int(rng.integers(0, 16)) // merged
+        at = int(rng.integers(0, max(1, len(frames) - width)))
+        frames[at : at + width] = filled
+    return frames

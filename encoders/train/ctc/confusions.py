@@ -10,7 +10,7 @@ import torch
 from rapidfuzz.distance import Levenshtein
 
 from encoders.audio_tokens.collapse import collapsed
-from encoders.audio_tokens.conv_ctc_network import BLANK, SYMBOLS, ConvCtcModel, output_frames
+from encoders.audio_tokens.conv_ctc_network import BLANK, SYMBOLS, ConvCtcModel
 from encoders.audio_tokens.lexicon import Confusions
 from encoders.train.ctc.loop import Batch, Draws
 
@@ -34,7 +34,7 @@ def measured(model: ConvCtcModel, draws: Draws, first: int, batches: int) -> Con
 def _count(model: ConvCtcModel, batch: Batch, found: Confusions) -> None:
     logits = model(batch.spectra, batch.frames, model.numbers_of(batch.langs))[-1]
     units = logits.argmax(dim=2).numpy().astype(np.int16)
-    outputs = output_frames(batch.frames).tolist()
+    outputs = model.config.output_frames(batch.frames).tolist()
     for row, (frames, letters) in enumerate(zip(outputs, batch.counts.tolist(), strict=True)):
         said = batch.letters[row, :letters].tolist()
         heard = collapsed(units[row, :frames], BLANK, merge_repeats=True).tolist()

@@ -15,9 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from encoders.audio_tokens.conv_ctc_network import BLANK, ConvCtcConfig, ConvCtcModel, output_frames
-from encoders.audio_tokens.logmel import BANDS
-from encoders.train.ctc.augment import augmented
+from encoders.audio_tokens.conv_ctc_network import BLANK, ConvCtcConfig, ConvCtcModel
+from encoders.train.ctc.augment import augmented, augmented_states
 from encoders.train.ctc.corpus import Clips
 from encoders.train.state import State, flat, load_state, save_state
 from mining.config.load import to_plain
@@ -56,8 +55,8 @@ class Batch:
     """Clips of a step.
 
     Attributes:
-        spectra: [B, F, M].
-        frames: int64 [B], spectral frames of each.
+        spectra: [B, F, M], or states.
+        frames: int64 [B], input frames of each.
         letters: int64 [B, L].
         counts: int64 [B], letters of each.
         langs: of each; empty: it is not told.
@@ -97,7 +96,7 @@ class Draws:
         rng = np.random.default_rng([self.seed, step])
         clips = self._clips
         sizes = np.diff(clips.offsets)
-        wanted = int(self.schedule.batch_s * 100)
+        wanted = int(self.schedule.batch_s * ConvCtcConfig(states=clips.states).input_hz)
         pool = self._draw(rng, max(8, int(_POOL * wanted / self._mean)))
         pool = pool[np.argsort(sizes[pool], kind="stable")]
         first = int(rng.integers(0, len(pool)))
@@ -110,12 +109,19 @@ class Draws:
             total += int(sizes[clip])
         others = self._draw(rng, len(chosen))
         spectra = [
-            augmented(clips.spectrum(clip), clips.spectrum(other), self.schedule.strength, rng)
+            self._distorted(clip, other, rng)
             for clip, other in zip(chosen, others.tolist(), strict=True)
         ]
         told = rng.random(len(chosen)) >= _UNTOLD
         langs = [clips.langs[c] if is_told else "" for c, is_told in zip(chosen, told, strict=True)]
         return _padded(spectra, [clips.targets[clip] for clip in chosen], langs)
+
+    def _distorted(self, clip: int, other: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        """Frames of a clip, as another recording of it might have them."""
+        frames, strength = self._clips.spectrum(clip), self.schedule.strength
+        if self._clips.states:
+            return augmented_states(frames, strength, rng)
+        return augmented(frames, self._clips.spectrum(other), strength, rng)
 
     def _draw(self, rng: np.random.Generator, count: int) -> NDArray[np.int64]:
         drawn = rng.random(count) * self._chances[-1]
@@ -140,7 +146,7 @@ def _padded(
     spectra: list[NDArray[np.float32]], targets: list[NDArray[np.int64]], langs: list[str]
 ) -> Batch:
     frames = [len(one) for one in spectra]
-    held = np.zeros((len(spectra), max(frames), BANDS), np.float32)
+    held = np.zeros((len(spectra), max(frames), spectra[0].shape[1]), np.float32)
     letters = np.zeros((len(targets), max(map(len, targets))), np.int64)
     for row, (spectrum, target) in enumerate(zip(spectra, targets, strict=True)):
         held[row, : len(spectrum)] = spectrum
@@ -160,7 +166,7 @@ def ctc_loss(model: ConvCtcModel, batch: Batch, bfloat16: bool) -> torch.Tensor:
     taps = (model.config.blocks // 2 - 1,)
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
         found = model(batch.spectra, batch.frames, model.numbers_of(batch.langs), taps)
-    outputs = output_frames(batch.frames)
+    outputs = model.config.output_frames(batch.frames)
     losses = [
         functional.ctc_loss(
             logits.float().log_softmax(2).transpose(0, 1),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+import numpy as np
 import pyarrow as pa
 
 from encoders.train.data.config import Seed
-from encoders.train.data.rows import ROWS, checked_rows
+from encoders.train.data.rows import ROWS, checked_rows, clip_numbers
 from encoders.train.data.screen import Screen
 from encoders.train.data.seeds import read_seed
 from encoders.train.data.sound import sounds
@@ -40,6 +41,22 @@ def heard(clips: pa.Table, longest_s: float) -> Iterator[tuple[int, Samples]]:
     for sound in sounds(clips, int(longest_s * SPEECH_RATE_HZ), _unknown):
         if sound.samples is not None and len(sound.samples):
             yield sound.number, sound.samples
+
+
+def shuffled_clips(seeds: Mapping[str, Seed], screen: Screen, seed: int) -> Iterator[Samples]:
+    """Samples of the clips of all seeds, float32 [T] at SPEECH_RATE_HZ, in random order.
+
+    Args:
+        seeds: by name.
+        screen: of texts.
+        seed: of the order.
+    """
+    rows = [usable_rows(name, one, screen) for name, one in seeds.items()]
+    clips, _ = clip_numbers(pa.concat_tables(rows))
+    order = np.random.default_rng(seed).permutation(clips.num_rows)
+    longest_s = max(one.max_s for one in seeds.values())
+    for _, samples in heard(clips.take(pa.array(order)), longest_s):
+        yield samples
 
 
 def _pass_over(row_id: str, reason: str, detail: str) -> None:

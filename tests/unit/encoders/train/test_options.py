@@ -42,6 +42,10 @@ LETTERS = (
     "data.seeds.more.manifest={folder}/shorter.tsv",
     "model.fit_letters={{width: 16, blocks: 2, steps: 2, batch_s: 3, warm_up: 1}}",
 )
+STATES = (
+    *LETTERS[:-1],
+    "model.fit_letters={{encoder: '{folder}/hubert', width: 16, blocks: 1, steps: 2, batch_s: 3}}",
+)
 LORA = ("model.train=[lora, audio, projection]", "model.lora={{rank: 4}}")
 TEACHER = ("loss.teacher={{path: '{folder}/teacher'}}", "model.dim=32")
 SPELT = (*CTC, "model.start=builtin", "model.dim=null", "model.tie=null", "model.orthography={{}}")
@@ -63,6 +67,8 @@ CASES: dict[str, tuple[tuple[str, ...], str]] = {
     "model.fit.units": (FIT, "4"),
     "model.fit.rate_hz": (FIT, "10"),
     "model.fit.hours": (FIT, "1"),
+    "model.fit_letters.encoder": (LETTERS, "{folder}/hubert"),
+    "model.fit_letters.layer": (STATES, "0"),
     "model.fit_letters.width": (LETTERS, "24"),
     "model.fit_letters.blocks": (LETTERS, "1"),
     "model.fit_letters.steps": (LETTERS, "3"),
@@ -109,7 +115,7 @@ CASES: dict[str, tuple[tuple[str, ...], str]] = {
 # fit and lora are given by their fields; the rest names things, and is tested where runs are
 ELSEWHERE = {
     "model.revision", "model.name", "model.space", "model.fit.revision", "model.fit",
-    "model.fit_letters", "model.lora", "model.orthography",
+    "model.fit_letters", "model.fit_letters.revision", "model.lora", "model.orthography",
 }  # fmt: skip
 
 
