@@ -65,15 +65,15 @@ SIZES = {
     "small": Size(
         layers={"multilingual-bert": 6, "gemma-3-270m": 6},
         window_s=12,
-        synthetic=300,
+        synthetic=150,
         units=1024,
         fit_h=1.0,
-        letters=1500,
+        letters=1200,
         batch=64,
         chunk=32,
         phases=(
-            Phase(name="short", max_s=4.0, steps=1000, rate=5e-4),
-            Phase(name="all", max_s=12.0, steps=350, rate=3e-4),
+            Phase(name="short", max_s=4.0, steps=600, rate=5e-4),
+            Phase(name="all", max_s=12.0, steps=200, rate=3e-4),
         ),
     ),
     # never run
