@@ -9,9 +9,9 @@ from encoders.audio_tokens.conv_ctc import save_conv_ctc
 from encoders.audio_tokens.conv_ctc_network import SYMBOLS, ConvCtcConfig
 from encoders.audio_tokens.encoder_layer import load_encoder_layer, save_encoder_layer
 from encoders.audio_tokens.lexicon import Confusions, read_speller
-from encoders.train.config import Training
+from encoders.train.config import FitLetters, Training
 from encoders.train.ctc.confusions import measured
-from encoders.train.ctc.corpus import Clip, Front, build_clips
+from encoders.train.ctc.corpus import Clip, Clips, Front, build_clips
 from encoders.train.ctc.loop import Draws, Schedule, train_ctc
 from encoders.train.data.config import Seed
 from encoders.train.data.fitting import heard, shuffled_clips, usable_rows
@@ -67,22 +67,14 @@ def fitted_letters(config: Training, states: Path, device: str, say: Say) -> Pat
     folder = states / f"letters-{key}"
     if folder.is_dir():
         return folder
-    screen = Screen(config.contamination)
-    encoder = None if fit.encoder is None else states / f"encoder-{key}"
-    if encoder is not None and not encoder.is_dir():
-        say(f"taking a layer of {fit.encoder}")
-        save_encoder_layer(
-            str(fit.encoder), fit.layer, shuffled_clips(seeds, screen, config.seed), encoder,
-            revision=fit.revision, device=device,
-        )  # fmt: skip
-    groups = [_clips(name, seed, screen) for name, seed in seeds.items()]
-    clips = build_clips(groups, states / f"spectra-{key}", lambda: _front(encoder, device))
+    clips, encoder = _heard(config, fit, states, device, say)
     if not clips.langs:
         raise InputError(
             "data.seeds: must hold clips with transcripts to learn letters, but hold none"
         )
-    hours = clips.offsets[-1] / 360_000
-    say(f"learning letters from {len(clips.langs)} clips, {hours:.1f} h ({clips.refused} unusable)")
+    say(
+        f"learning letters from {len(clips.langs)} clips, {clips.hours:.1f} h ({clips.refused} unusable)"
+    )
     schedule = Schedule(
         steps=fit.steps,
         batch_s=fit.batch_s,
@@ -107,6 +99,30 @@ def fitted_letters(config: Training, states: Path, device: str, say: Say) -> Pat
     confusions = measured(model, draws, first=fit.steps, batches=_JUDGED_BATCHES)
     save_conv_ctc(model, folder, config.model.name, confusions, lexicon, encoder)
     return folder
+
+
+def _heard(
+    config: Training, fit: FitLetters, states: Path, device: str, say: Say
+) -> tuple[Clips, Path | None]:
+    """The seeds' clips, and the layer that they are heard with, if there is one: kept for other fits."""
+    seeds, screen = config.data.seeds, Screen(config.contamination)
+    decided = {
+        "layer": None if fit.encoder is None else [fit.encoder, fit.revision, fit.layer],
+        "seeds": seeds,
+        "contamination": config.contamination,
+        "seed": config.seed,
+    }
+    key = stage_hash("spectra", decided)
+    encoder = None if fit.encoder is None else states / f"encoder-{key}"
+    if fit.encoder is not None and encoder is not None and not encoder.is_dir():
+        say(f"taking a layer of {fit.encoder}")
+        clips = shuffled_clips(seeds, screen, config.seed)
+        save_encoder_layer(
+            fit.encoder, fit.layer, clips, encoder, revision=fit.revision, device=device
+        )
+    groups = [_clips(name, seed, screen) for name, seed in seeds.items()]
+    cache = states / f"spectra-{key}"
+    return build_clips(groups, cache, lambda: _front(encoder, device)), encoder
 
 
 def _front(encoder: Path | None, device: str) -> Front:

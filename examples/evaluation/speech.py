@@ -12,6 +12,8 @@ DATA is laid out as described in ``examples/evaluation/README.md``. Problems:
   sentences that are as long; and against English translations where there are some.
 * ``held_out``: the same with the 262 clips that no model of this project was trained on
   (``examples/builtin_ears/people.py`` splits them off).
+* ``unlabelled``: those and the other speakers' clips, which the gold says nothing of: for rounds that
+  learn from what they mine (``examples/rounds``).
 * ``prompts``: parallel prompts in five languages, of which every language lacks some: speech
   against text and speech against speech.
 * ``quechua``: utterances against their Spanish translations among sentences as long.
@@ -79,18 +81,25 @@ def held_out(data: Path, output: Path, recogniser: str | None) -> dict[str, obje
     return _clips(data, output, split(read_table(data / "commonvoice/index.tsv"))[1])
 
 
-def _clips(data: Path, output: Path, clips: Rows) -> dict[str, object]:
+def unlabelled(data: Path, output: Path, recogniser: str | None) -> dict[str, object]:
+    """Clips and what is said in them, but which say what stands in the gold for held-out ones only."""
+    mined, judged = split(read_table(data / "commonvoice/index.tsv"))
+    return _clips(data, output, [*mined, *judged], frozenset(map(_meaning, judged)))
+
+
+def _clips(
+    data: Path, output: Path, clips: Rows, judged: frozenset[str] | None = None
+) -> dict[str, object]:
     gold, texts, audio = [], [], ["path\tlang"]
     for clip in clips:
-        lang = code_of(clip["lang"])
-        meaning = f"{lang} {clip['sentence']}"
+        lang, meaning = code_of(clip["lang"]), _meaning(clip)
         path = f"{clip['lang']}/clips/{clip['path']}"
         audio.append(f"{path}\t{lang}")
         gold.append(speech(meaning, lang, path, clip["speaker12"]))
         texts.append((meaning, lang, clip["sentence"]))
         if clip["en_translation"]:
             texts.append((meaning, "eng", clip["en_translation"]))
-    write_texts(output, texts, gold, ntrex(data), DISTRACTORS)
+    write_texts(output, texts, gold, ntrex(data), DISTRACTORS, judged)
     (output / "audio.tsv").write_text("\n".join(audio) + "\n", encoding="utf-8")
     foreign = sorted({f"{lang}-eng" for meaning, lang, _ in texts
                       for other, target, _ in texts
@@ -113,6 +122,10 @@ def _clips(data: Path, output: Path, clips: Rows) -> dict[str, object]:
             "english": {"source": "clips", "target": "texts", "langs": foreign},
         },
     }
+
+
+def _meaning(clip: dict[str, str]) -> str:
+    return f"{code_of(clip['lang'])} {clip['sentence']}"
 
 
 def prompts(data: Path, output: Path, recogniser: str | None) -> dict[str, object]:
@@ -173,6 +186,7 @@ def quechua(data: Path, output: Path, recogniser: str | None) -> dict[str, objec
 PROBLEMS: dict[str, Callable[[Path, Path, str | None], dict[str, object]]] = {
     "common_voice": common_voice,
     "held_out": held_out,
+    "unlabelled": unlabelled,
     "prompts": prompts,
     "quechua": quechua,
 }
@@ -236,8 +250,9 @@ def write_texts(
     gold: Sequence[dict[str, str]],
     others: dict[str, list[str]],
     distractors: int,
+    judged: frozenset[str] | None = None,
 ) -> None:
-    """Write ``texts.tsv`` and ``gold.tsv``.
+    """Write ``texts.tsv`` and ``gold.tsv``; of the latter meanings that are not ``judged`` are left out.
 
     Distractors are beginnings of other sentences, each as long as a gold text drawn at random, so
     that length does not tell them apart.
@@ -261,7 +276,9 @@ def write_texts(
     ]
     with (output / "gold.tsv").open("w", encoding="utf-8", newline="") as stream:
         stream.write("\t".join(names) + "\n")
-        stream.writelines("\t".join(row[name] for name in names) + "\n" for row in every)
+        for row in every:
+            if judged is None or row["meaning_id"] in judged:
+                stream.write("\t".join(row[name] for name in names) + "\n")
 
 
 if __name__ == "__main__":

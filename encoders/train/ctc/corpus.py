@@ -78,6 +78,16 @@ class Clips:
     groups: NDArray[np.int64]
     refused: int
 
+    @property
+    def hours(self) -> float:
+        """How long they last."""
+        return float(self.offsets[-1]) / self.input_hz / 3600
+
+    @property
+    def input_hz(self) -> int:
+        """Frames a second."""
+        return ConvCtcConfig(states=self.states).input_hz
+
     def spectrum(self, clip: int) -> NDArray[np.float32]:
         """Frames of a clip, float32 [F, M]."""
         return self.spectra[self.offsets[clip] : self.offsets[clip + 1]].astype(np.float32)

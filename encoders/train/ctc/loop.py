@@ -96,7 +96,7 @@ class Draws:
         rng = np.random.default_rng([self.seed, step])
         clips = self._clips
         sizes = np.diff(clips.offsets)
-        wanted = int(self.schedule.batch_s * ConvCtcConfig(states=clips.states).input_hz)
+        wanted = int(self.schedule.batch_s * clips.input_hz)
         pool = self._draw(rng, max(8, int(_POOL * wanted / self._mean)))
         pool = pool[np.argsort(sizes[pool], kind="stable")]
         first = int(rng.integers(0, len(pool)))
