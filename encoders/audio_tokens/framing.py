@@ -59,6 +59,11 @@ class Framing:
         return SPEECH_RATE_HZ / (self.stride_samples * self.group)
 
     @property
+    def output_hz(self) -> float:
+        """Outputs of the network a second, before they are averaged."""
+        return SPEECH_RATE_HZ / self.stride_samples
+
+    @property
     def positions(self) -> int:
         """Frames of a window with absolute positions; 1 where positions are relative."""
         window = int(self.max_clip_s * SPEECH_RATE_HZ)

@@ -5,6 +5,7 @@ F frames, H width.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,11 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from encoders.audio_tokens.framing import Framing, usable_clips
+from encoders.audio_tokens.framing import WINDOWED, Framing, usable_clips
 from encoders.audio_tokens.inputs import NetworkInputs
 from encoders.audio_tokens.networks import computing
 from mining.contract.errors import CheckpointError
 from mining.contract.speech import Samples
+
+_COLUMNS = 2  # of a spectrogram that one output of Whisper's reads
 
 
 class HiddenStates:
@@ -26,7 +29,14 @@ class HiddenStates:
     """
 
     def __init__(
-        self, network: Any, inputs: NetworkInputs, framing: Framing, layer: int, device: str
+        self,
+        network: Any,
+        inputs: NetworkInputs,
+        framing: Framing,
+        layer: int,
+        device: str,
+        *,
+        window_s: float | None = None,
     ) -> None:
         """Listen to a layer.
 
@@ -36,6 +46,9 @@ class HiddenStates:
             framing: of its outputs.
             layer: 0-based.
             device: that it is moved to.
+            window_s: an encoder with windows of fixed length (Whisper) hears each clip in one of the
+                fewest multiples of this, seconds, and what lies behind it is left out instead of
+                computed; None: in its whole window, as in its training.
 
         Raises:
             CheckpointError: there is no such layer.
@@ -49,6 +62,9 @@ class HiddenStates:
         self._network = network.to(device)
         self._inputs, self._framing, self.device = inputs, framing, device
         self._heard: torch.Tensor | None = None
+        self._windows = None
+        if window_s is not None and framing.inputs == WINDOWED:
+            self._windows = Windows(self._network, round(window_s * framing.output_hz))
         layers[layer].register_forward_hook(self._hear)
 
     def of(self, clips: Sequence[Samples]) -> list[NDArray[np.float32]]:
@@ -69,10 +85,14 @@ class HiddenStates:
         return [self._of(clip) if row in rows else empty for row, clip in enumerate(clips)]
 
     def _of(self, clip: Samples) -> NDArray[np.float32]:
-        with computing(type(self._network).__name__):
-            self._network(self._inputs.tensor(clip).to(self.device))
-        heard, self._heard = self._heard, None
+        network, tensor = self._network, self._inputs.tensor(clip)
         wanted = self._framing.outputs(len(clip))
+        if self._windows is not None:
+            network, positions = self._windows.network(wanted)
+            tensor = tensor[..., : _COLUMNS * positions]
+        with computing(type(network).__name__):
+            network(tensor.to(self.device))
+        heard, self._heard = self._heard, None
         if heard is None or heard.shape[1] < wanted:
             raise CheckpointError(
                 f"{type(self._network).__name__}: must give {wanted} outputs for {len(clip)} samples, "
@@ -84,3 +104,39 @@ class HiddenStates:
 
     def _hear(self, module: Any, given: Any, result: Any) -> None:
         self._heard = result[0] if isinstance(result, tuple) else result
+
+
+class Windows:
+    """Whisper's encoder with windows of several lengths, which share all weights.
+
+    Its positions are sinusoids: those of a shorter window are the first of the longer one's.
+
+    Args:
+        network: an encoder of transformers.
+        step: positions that the lengths are multiples of.
+    """
+
+    def __init__(self, network: Any, step: int) -> None:
+        self._network, self._step = network, step
+        self._narrow: dict[int, Any] = {}
+
+    def network(self, wanted: int) -> tuple[Any, int]:
+        """The network with the shortest window for so many positions, and how many it has."""
+        longest = int(self._network.config.max_source_positions)
+        positions = min(-(-wanted // self._step) * self._step, longest)
+        if positions == longest:
+            return self._network, longest
+        if positions not in self._narrow:
+            self._narrow[positions] = _narrowed(self._network, positions)
+        return self._narrow[positions], positions
+
+
+def _narrowed(network: Any, positions: int) -> Any:
+    """The same modules, but for the table of positions."""
+    twin = copy.copy(network)
+    twin._modules = dict(network._modules)
+    twin.config = copy.copy(network.config)
+    twin.config.max_source_positions = positions
+    kept = network.embed_positions.weight[:positions]
+    twin.embed_positions = torch.nn.Embedding(positions, kept.shape[1], _weight=kept)
+    return twin

@@ -77,8 +77,31 @@ def test_they_are_the_states_of_that_layer_of_the_whole_network(layer, encoders,
     (slow,) = HiddenStates(network, inputs, framing, chosen, "cpu").of(clips[2:3])
     scale = load_file(layer("whisper", number) / "scale.safetensors")
     wanted = (slow - scale["state_mean"]) / scale["state_deviation"]
-    found = load_encoder_layer(layer("whisper", number)).of(clips[2])
+    found = load_encoder_layer(layer("whisper", number)).of(clips[2])  # as long as the window
     assert np.allclose(found, wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize(("clip", "seconds"), [(1, 1), (4, 1), (3, 2)])  # 0.4, 0.7 and 1.31 s
+def test_a_short_clip_is_heard_in_a_short_window(encoders, clips, clip, seconds, tmp_path):
+    home, short = encoders("whisper"), tmp_path / "short"
+    shutil.copytree(home, short)
+    weights = load_file(short / "model.safetensors")
+    positions = "encoder.embed_positions.weight"
+    weights[positions] = np.ascontiguousarray(weights[positions][: 50 * seconds])
+    save_file(weights, short / "model.safetensors", metadata={"format": "pt"})
+    for name, key in (("config", "max_source_positions"), ("preprocessor_config", "chunk_length")):
+        stated = json.loads((short / f"{name}.json").read_text())
+        stated[key] = 50 * seconds if name == "config" else seconds
+        (short / f"{name}.json").write_text(json.dumps(stated))
+    found = []
+    for folder, window_s in ((home, 1.0), (short, None)):
+        network, extractor = load_encoder_network(folder, None), load_extractor(folder)
+        framing = framing_of(network.config.to_dict(), "m")
+        inputs = NetworkInputs(extractor, framing, UTTERANCE, None)
+        states = HiddenStates(network, inputs, framing, 1, "cpu", window_s=window_s)
+        found.append(states.of([clips[clip]])[0])
+    assert found[0].shape == found[1].shape
+    assert np.allclose(found[0], found[1], atol=1e-4)
 
 
 @pytest.mark.parametrize("name", NAMES)
