@@ -75,7 +75,10 @@ class ConvCtcUnits(KnownByCard):
     def frames(
         self, clips: Sequence[Samples], langs: Sequence[str] | None = None
     ) -> list[NDArray[np.int16]]:
-        """Units of each clip, int16 [F], F = the clip's seconds x 50, rounded down."""
+        """Units of each clip, int16 [F], F = the clip's seconds x 50, rounded down.
+
+        Of an encoder's states a clip with a sample that is not finite has none.
+        """
         found = []
         for clip, lang in zip(clips, langs or [""] * len(clips), strict=True):
             wanted = int(len(clip) / SPEECH_RATE_HZ * RATE_HZ)
@@ -247,7 +250,7 @@ def _config(folder: Path) -> ConvCtcConfig:
     ):
         raise CheckpointError(
             f"{folder / SETTINGS_FILE}: must give {', '.join(sorted(_FIELDS))}, languages as a list and "
-            f"the sizes {', '.join(_SIZES)} as positive whole numbers, but does not; copy the folder "
-            "again"
+            f"the sizes {', '.join(_SIZES)}, and states of an encoder, as positive whole numbers, but "
+            "does not; copy the folder again"
         )
     return ConvCtcConfig(**sizes, languages=[str(lang) for lang in settings["languages"]])

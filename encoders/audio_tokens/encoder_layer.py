@@ -1,8 +1,8 @@
 """One layer of a Hugging Face speech encoder, in a folder of its own: what letters can be read from.
 
-The folder holds the encoder up to the layer, ``layer.json``, and ``scale.safetensors``: by which its
-input is scaled where its extractor would scale every clip by itself, and its states, so that each
-dimension has mean 0 and deviation 1.
+The folder holds ``network/``, the encoder up to the layer; ``layer.json``; and ``scale.safetensors``, by
+which its input is scaled where its extractor would scale every clip by itself, and its states, so that
+each dimension has mean 0 and deviation 1.
 
 F frames, H width.
 """
@@ -10,9 +10,9 @@ F frames, H width.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,24 +26,18 @@ from encoders.audio_tokens.equalise import (
     StateScale,
     deviation_of,
 )
-from encoders.audio_tokens.framing import Framing, at_rate, framing_of
+from encoders.audio_tokens.framing import Framing
 from encoders.audio_tokens.hidden_states import HiddenStates
-from encoders.audio_tokens.inputs import (
-    SCALE_DEVIATION,
-    SCALE_MEAN,
-    NetworkInputs,
-    Scale,
-    measured_scale,
-    normalises,
+from encoders.audio_tokens.inputs import SCALE_DEVIATION, SCALE_MEAN, Scale
+from encoders.audio_tokens.layer_states import (
+    Wish,
+    cut_layer,
+    kept_framing,
+    kept_layer,
+    layer_count,
+    layer_framing,
 )
-from encoders.audio_tokens.networks import (
-    chosen_device,
-    load_config,
-    load_encoder_network,
-    load_extractor,
-    require_weights,
-    save_network,
-)
+from encoders.audio_tokens.networks import chosen_device
 from encoders.audio_tokens.settings import FIXED, NONE
 from encoders.audio_tokens.writing import model_folder, new_folder
 from encoders.checkpoint import embedding_dim, read_json
@@ -51,12 +45,12 @@ from mining.contract.errors import CheckpointError, ConfigError, InputError
 from mining.contract.speech import SPEECH_RATE_HZ, Samples
 
 RATE_HZ = 50.0  # of nearly all speech encoders
-_LAYER_FILE, _SCALE_FILE = "layer.json", "scale.safetensors"
+_NETWORK_FOLDER, _LAYER_FILE, _SCALE_FILE = "network", "layer.json", "scale.safetensors"
 _SCHEMA = 1
 _MEASURED_S = 600.0  # of clips that the states' scale is measured on
 # A clip of 4 s in Whisper's window of 30 s costs eight times as much. The recogniser learns from what it
 # hears, so silence behind a clip, as in the encoder's training, is not missed.
-_WINDOW_S = 1.0
+WINDOW_S = 1.0
 
 
 class EncoderLayer:
@@ -112,29 +106,26 @@ def save_encoder_layer(
         InputError: no clip has sound in it.
     """
     source = model_folder(encoder, revision)
-    config = load_config(source)
-    framing = at_rate(framing_of(config.to_dict(), encoder), RATE_HZ, encoder)
-    layers = int(config.num_hidden_layers)
+    framing, layers = layer_framing(source, encoder, RATE_HZ), layer_count(source)
     if layer is not None and not 0 <= layer < layers:
         raise ConfigError(f"layer: must be 0 to {layers - 1} for {encoder}, but is {layer}")
-    chosen = layers - 1 if layer is None else layer
-    network, extractor = load_encoder_network(source, chosen + 1), load_extractor(source)
+    wish = Wish(layer=layers - 1 if layer is None else layer, rate_hz=RATE_HZ, window_s=WINDOW_S)
     longest = int(framing.max_clip_s * SPEECH_RATE_HZ)
-    fitting: Iterator[Samples] = (clip for clip in clips if len(clip) <= longest)
-    normalise, scale = NONE, None
-    if normalises(extractor, framing):
-        normalise = FIXED
-        scale, fitting = measured_scale(extractor, framing, fitting)
-    inputs = NetworkInputs(extractor, framing, normalise, scale)
+    fitting = (clip for clip in clips if len(clip) <= longest and np.isfinite(clip).all())
     with new_folder(folder) as made:
-        save_network(network, extractor, made)
-        states = HiddenStates(network, inputs, framing, chosen, device, window_s=_WINDOW_S)
-        tensors = _state_scale(states, fitting).tensors()
-        if scale is not None:
-            tensors |= scale.tensors()
+        cut = cut_layer(source, encoder, wish, fitting, made / _NETWORK_FOLDER, device)
+        tensors = _state_scale(cut.states, cut.clips).tensors()
+        if cut.scale is not None:
+            tensors |= cut.scale.tensors()
         save_file(tensors, made / _SCALE_FILE)
-        stated = {"schema": _SCHEMA, "layer": chosen, "normalise": normalise}
+        stated = {
+            "schema": _SCHEMA,
+            "layer": wish.layer,
+            "window_s": wish.window_s,
+            "normalise": cut.normalise,
+        }
         (made / _LAYER_FILE).write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
+        load_encoder_layer(made)
 
 
 def load_encoder_layer(folder: Path, *, device: str = "cpu") -> EncoderLayer:
@@ -144,16 +135,13 @@ def load_encoder_layer(folder: Path, *, device: str = "cpu") -> EncoderLayer:
         CheckpointError: it is not whole, or its parts do not fit each other.
         CapacityError: there is no such device.
     """
-    framing, stated = _described(folder)
-    layer, normalise = stated["layer"], stated["normalise"]
-    tensors = _tensors(folder / _SCALE_FILE, embedding_dim(folder), normalise == FIXED)
+    framing, wish = _described(folder)
+    home = folder / _NETWORK_FOLDER
+    tensors = _tensors(folder / _SCALE_FILE, embedding_dim(home), wish.normalise == FIXED)
     scale = None
-    if normalise == FIXED:
+    if wish.normalise == FIXED:
         scale = Scale(mean=tensors[SCALE_MEAN], deviation=tensors[SCALE_DEVIATION])
-    inputs = NetworkInputs(load_extractor(folder), framing, normalise, scale)
-    network = load_encoder_network(folder, layer + 1)
-    chosen = chosen_device(device, None)
-    states = HiddenStates(network, inputs, framing, layer, chosen, window_s=_WINDOW_S)
+    states = kept_layer(home, framing, wish, scale, chosen_device(device, None))
     own = StateScale(mean=tensors[STATE_MEAN], deviation=tensors[STATE_DEVIATION])
     return EncoderLayer(states, framing, own)
 
@@ -167,33 +155,35 @@ def longest_clip_s(folder: Path) -> float:
     return _described(folder)[0].max_clip_s
 
 
-def _described(folder: Path) -> tuple[Framing, dict[str, Any]]:
-    require_weights(folder)
+def _described(folder: Path) -> tuple[Framing, Wish]:
     path = folder / _LAYER_FILE
     stated = read_json(path)
-    layers = load_config(folder).num_hidden_layers
-    whole = stated.keys() == {"schema", "layer", "normalise"} and stated["schema"] == _SCHEMA
-    if not whole or type(stated["layer"]) is not int or not 0 <= stated["layer"] < layers:
+    fields = {"schema": int, "layer": int, "window_s": float, "normalise": str}
+    fits = stated.keys() == fields.keys() and all(
+        type(stated[name]) is kind for name, kind in fields.items()
+    )
+    if not fits or stated["schema"] != _SCHEMA or stated["normalise"] not in (NONE, FIXED):
         raise CheckpointError(
-            f"{path}: must state schema {_SCHEMA}, normalise, and layer as one of the encoder's {layers}"
-            ", 0-based, but does not; copy the folder again"
+            f"{path}: must state schema {_SCHEMA}, layer, window_s in seconds, and normalise as "
+            f"{NONE} or {FIXED}, but does not; copy the folder again"
         )
-    if stated["normalise"] not in (NONE, FIXED):
-        raise CheckpointError(
-            f"{path}: normalise must be {NONE} or {FIXED}, but is {stated['normalise']!r}; copy the "
-            "folder again"
-        )
-    return at_rate(
-        framing_of(read_json(folder / "config.json"), str(folder)), RATE_HZ, str(folder)
-    ), stated
+    if not 0 < stated["window_s"] < math.inf:
+        raise CheckpointError(f"{path}: window_s must be above 0, but is {stated['window_s']}")
+    wish = Wish(
+        layer=stated["layer"],
+        rate_hz=RATE_HZ,
+        normalise=stated["normalise"],
+        window_s=stated["window_s"],
+    )
+    return kept_framing(folder / _NETWORK_FOLDER, wish.layer, RATE_HZ, path), wish
 
 
 def _state_scale(states: HiddenStates, clips: Iterable[Samples]) -> StateScale:
-    """Mean and deviation of each dimension over the first ten minutes of clips."""
+    """Mean and deviation of each dimension over the first ten minutes of clips that are not silent."""
     means, rows, seconds = PositionMeans(1), [], 0.0
     for clip in clips:
         found = states.of([clip])[0]
-        if len(found):
+        if len(found) and np.ptp(clip) > 0:
             means.add(found)
             rows.append(found)
             seconds += len(clip) / SPEECH_RATE_HZ
@@ -209,21 +199,25 @@ def _state_scale(states: HiddenStates, clips: Iterable[Samples]) -> StateScale:
 
 
 def _tensors(path: Path, width: int, has_input: bool) -> dict[str, NDArray[np.float32]]:
-    wanted = {STATE_MEAN: (1, width), STATE_DEVIATION: (width,)}
     try:
         tensors = load_file(path)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"{path}: must be whole safetensors, but is not ({error}); copy the folder again"
         ) from None
-    names = {*wanted, *((SCALE_MEAN, SCALE_DEVIATION) if has_input else ())}
+    shapes = {STATE_MEAN: (1, width), STATE_DEVIATION: (width,)}
+    names = {*shapes, *((SCALE_MEAN, SCALE_DEVIATION) if has_input else ())}
     fits = tensors.keys() == names and all(
-        tensors[name].shape == shape for name, shape in wanted.items()
+        one.dtype == np.float32 and bool(np.isfinite(one).all()) for one in tensors.values()
     )
-    if not fits or not all(bool(np.isfinite(one).all()) for one in tensors.values()):
+    fits = fits and all(tensors[name].shape == shape for name, shape in shapes.items())
+    if fits and has_input:
+        mean, deviation = tensors[SCALE_MEAN], tensors[SCALE_DEVIATION]
+        fits = mean.ndim == 1 and mean.shape == deviation.shape
+    if not fits:
         raise CheckpointError(
-            f"{path}: must hold {', '.join(sorted(names))} of width {width}, all finite, but does not; "
-            "copy the folder again"
+            f"{path}: must hold {', '.join(sorted(names))} of width {width}, all finite float32, but "
+            "does not; copy the folder again"
         )
     if not bool((tensors[STATE_DEVIATION] > 0).all()):
         raise CheckpointError(

@@ -223,9 +223,11 @@ def _number(config: Mapping[str, Any], key: str, where: str) -> int:
 
 def _numbers(config: Mapping[str, Any], key: str, where: str) -> list[int]:
     values = config.get(key)
-    if not isinstance(values, (list, tuple)) or not all(isinstance(v, int) for v in values):
+    if not isinstance(values, (list, tuple)) or not all(
+        isinstance(value, int) and value > 0 for value in values
+    ):
         raise CheckpointError(
-            f"{where}: config.json must say {key}, a list of whole numbers, but says {values!r}; take "
-            "the whole config of the model"
+            f"{where}: config.json must say {key}, a list of whole numbers from 1, but says {values!r}; "
+            "take the whole config of the model"
         )
     return list(values)

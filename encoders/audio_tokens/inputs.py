@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from encoders.audio_tokens.framing import FILTER_BANKS, WAVES, Framing
+from encoders.audio_tokens.framing import FILTER_BANKS, WAVES, WINDOWED, Framing
 from encoders.audio_tokens.settings import FIXED, NONE, UTTERANCE
 from mining.contract.errors import CheckpointError, InputError
 from mining.contract.speech import SPEECH_RATE_HZ, Samples
@@ -70,6 +70,11 @@ class NetworkInputs:
         self._normalise, self._scale = normalise, scale
         if hasattr(extractor, "dither"):
             extractor.dither = 0.0  # noise; the same clip must give the same units
+        if framing.inputs == WINDOWED and extractor.chunk_length != framing.max_clip_s:
+            raise CheckpointError(
+                f"preprocessor_config.json: chunk_length must be {framing.max_clip_s:g} s, as the "
+                f"encoder's window, but is {extractor.chunk_length}; take both from one place"
+            )
         self.channels = 1 if framing.inputs == WAVES else int(extractor.feature_size)
         width = None if scale is None else len(scale.mean)
         if normalise == FIXED and width != self.channels:

@@ -17,23 +17,17 @@ from safetensors.numpy import save_file
 
 from encoders.audio_tokens.card import AudioTokenizerCard
 from encoders.audio_tokens.equalise import PositionMeans, StateScale, deviation_of
-from encoders.audio_tokens.framing import WINDOWED, Framing, at_rate, framing_of
+from encoders.audio_tokens.framing import WINDOWED, Framing
 from encoders.audio_tokens.hidden_states import HiddenStates
-from encoders.audio_tokens.inputs import NetworkInputs, measured_scale, normalises
 from encoders.audio_tokens.kmeans_units import (
     CENTROIDS,
     CENTROIDS_FILE,
     ENCODER_FOLDER,
     describe_kmeans,
 )
-from encoders.audio_tokens.networks import (
-    chosen_device,
-    load_config,
-    load_encoder_network,
-    load_extractor,
-    save_network,
-)
-from encoders.audio_tokens.settings import FIXED, KMEANS, MOST_UNITS, NONE, UTTERANCE
+from encoders.audio_tokens.layer_states import Wish, cut_layer, layer_count
+from encoders.audio_tokens.networks import chosen_device
+from encoders.audio_tokens.settings import FIXED, KMEANS, MOST_UNITS, UTTERANCE
 from encoders.audio_tokens.writing import model_folder, new_folder, write_settings
 from mining.contract.errors import ConfigError, InputError
 from mining.contract.speech import SPEECH_RATE_HZ, Samples
@@ -222,27 +216,19 @@ def _listening(
     fit: KMeansFit, source: Path, made: Path, clips: Iterator[Samples], device: str
 ) -> tuple[_Heard, dict[str, Any], dict[str, NDArray[np.float32]]]:
     """The encoder, saved up to its layer: states of the clips, settings, and tensors to be saved."""
-    config = load_config(source)
-    framing = at_rate(framing_of(config.to_dict(), fit.encoder), fit.rate_hz, fit.encoder)
-    layer = _layer(fit, int(config.num_hidden_layers))
-    network, extractor = load_encoder_network(source, layer + 1), load_extractor(source)
-    save_network(network, extractor, made / ENCODER_FOLDER)
-    normalise, scale = NONE, None
-    if normalises(extractor, framing):
-        normalise = fit.normalise
-    if normalise == FIXED:
-        scale, clips = measured_scale(extractor, framing, clips)
-    inputs = NetworkInputs(extractor, framing, normalise, scale)
-    states = HiddenStates(network, inputs, framing, layer, device)
+    layer = _layer(fit, layer_count(source))
+    wish = Wish(layer=layer, rate_hz=fit.rate_hz, normalise=fit.normalise)
+    cut = cut_layer(source, fit.encoder, wish, clips, made / ENCODER_FOLDER, device)
     stated = {
         "name": fit.name,
         "units": fit.units,
         "layer": layer,
         "rate_hz": fit.rate_hz,
-        "normalise": normalise,
+        "normalise": cut.normalise,
         "equalise": fit.equalise,
     }
-    return _Heard(states, framing, clips), stated, {} if scale is None else scale.tensors()
+    tensors = {} if cut.scale is None else cut.scale.tensors()
+    return _Heard(cut.states, cut.framing, cut.clips), stated, tensors
 
 
 class _Heard:

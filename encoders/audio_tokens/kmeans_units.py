@@ -18,18 +18,14 @@ from safetensors import SafetensorError, safe_open
 
 from encoders.audio_tokens.card import AudioTokenizerCard, KnownByCard
 from encoders.audio_tokens.equalise import STATE_DEVIATION, STATE_MEAN, StateScale
-from encoders.audio_tokens.framing import Framing, at_rate, framing_of
+from encoders.audio_tokens.framing import Framing
 from encoders.audio_tokens.hidden_states import HiddenStates
-from encoders.audio_tokens.inputs import SCALE_DEVIATION, SCALE_MEAN, NetworkInputs, Scale
-from encoders.audio_tokens.networks import (
-    chosen_device,
-    load_encoder_network,
-    load_extractor,
-    require_weights,
-)
+from encoders.audio_tokens.inputs import SCALE_DEVIATION, SCALE_MEAN, Scale
+from encoders.audio_tokens.layer_states import Wish, kept_framing, kept_layer
+from encoders.audio_tokens.networks import chosen_device
 from encoders.audio_tokens.settings import FIXED, KMEANS, MOST_UNITS, SETTINGS_FILE, read_settings
-from encoders.checkpoint import content_digest, embedding_dim, read_json
-from mining.contract.errors import CheckpointError, ConfigError
+from encoders.checkpoint import content_digest, embedding_dim
+from mining.contract.errors import CheckpointError
 from mining.contract.speech import Samples
 
 ENCODER_FOLDER = "encoder"
@@ -110,9 +106,8 @@ def load_kmeans(folder: Path, *, device: str = "cpu", threads: int | None = None
     scale = None
     if settings["normalise"] == FIXED:
         scale = Scale(mean=tensors[SCALE_MEAN], deviation=tensors[SCALE_DEVIATION])
-    inputs = NetworkInputs(load_extractor(home), framing, settings["normalise"], scale)
-    network = load_encoder_network(home, layer + 1)
-    states = HiddenStates(network, inputs, framing, layer, chosen)
+    wish = Wish(layer=layer, rate_hz=settings["rate_hz"], normalise=settings["normalise"])
+    states = kept_layer(home, framing, wish, scale, chosen)
     equal = None
     if settings["equalise"]:
         equal = StateScale(mean=tensors[STATE_MEAN], deviation=tensors[STATE_DEVIATION])
@@ -137,19 +132,8 @@ def _describe(folder: Path) -> tuple[AudioTokenizerCard, Framing, dict[str, Any]
     if kind != KMEANS:
         raise CheckpointError(f"{folder / SETTINGS_FILE}: kind must be {KMEANS}, but is {kind!r}")
     home = folder / ENCODER_FOLDER
-    require_weights(home)
-    config = read_json(home / "config.json")
-    framing = framing_of(config, str(home))
-    try:
-        framing = at_rate(framing, settings["rate_hz"], str(folder / SETTINGS_FILE))
-    except ConfigError as error:
-        raise CheckpointError(str(error)) from None
-    layers = config.get("num_hidden_layers", config.get("encoder_layers"))
-    if not isinstance(layers, int) or not 0 <= settings["layer"] < layers:
-        raise CheckpointError(
-            f"{folder / SETTINGS_FILE}: layer must be one of the {layers} layers of {home}, 0-based, "
-            f"but is {settings['layer']}; take both from one place"
-        )
+    path = folder / SETTINGS_FILE
+    framing = kept_framing(home, settings["layer"], settings["rate_hz"], path)
     _check_shapes(folder, settings, embedding_dim(home), framing.positions)
     decides = f"{KMEANS}\n{_METHOD}\n{content_digest(folder)}"
     card = AudioTokenizerCard(

@@ -77,6 +77,10 @@ class FitLetters:
     strength: float = setting(default=0.4, low=0.0, high=1.0)
     lexicon: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.encoder is None and (self.layer is not None or self.revision is not None):
+            raise ValueError("layer and revision must be left out where no encoder is given")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Lora:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 from encoders.audio_tokens.conv_ctc import save_conv_ctc
 from encoders.audio_tokens.conv_ctc_network import SYMBOLS, ConvCtcConfig
-from encoders.audio_tokens.encoder_layer import load_encoder_layer, save_encoder_layer
+from encoders.audio_tokens.encoder_layer import WINDOW_S, load_encoder_layer, save_encoder_layer
 from encoders.audio_tokens.lexicon import Confusions, read_speller
+from encoders.audio_tokens.writing import model_folder
+from encoders.checkpoint import content_digest
 from encoders.train.config import FitLetters, Training
 from encoders.train.ctc.confusions import measured
 from encoders.train.ctc.corpus import Clip, Clips, Front, build_clips
@@ -56,8 +59,13 @@ def fitted_letters(config: Training, states: Path, device: str, say: Say) -> Pat
         if name not in seeds:
             raise ConfigError(f"model.fit_letters.shares: there is no seed {name!r}")
     lexicon = _lexicon(fit.lexicon)
+    source = (
+        None if fit.encoder is None else content_digest(model_folder(fit.encoder, fit.revision))
+    )
     decided = {
         "fit": fit,
+        "encoder": [source, WINDOW_S],
+        "seeds in order": list(seeds),
         "lexicon": None if lexicon is None else file_digest(lexicon),
         "seeds": seeds,
         "contamination": config.contamination,
@@ -67,10 +75,11 @@ def fitted_letters(config: Training, states: Path, device: str, say: Say) -> Pat
     folder = states / f"letters-{key}"
     if folder.is_dir():
         return folder
-    clips, encoder = _heard(config, fit, states, device, say)
+    clips, encoder = _heard(config, fit, source, states, device, say)
     if not clips.langs:
         raise InputError(
-            "data.seeds: must hold clips with transcripts to learn letters, but hold none"
+            "data.seeds: must hold clips with transcripts to learn letters, but hold none that is "
+            f"neither too long nor too short for its transcript ({clips.refused} are)"
         )
     say(
         f"learning letters from {len(clips.langs)} clips, {clips.hours:.1f} h ({clips.refused} unusable)"
@@ -102,13 +111,14 @@ def fitted_letters(config: Training, states: Path, device: str, say: Say) -> Pat
 
 
 def _heard(
-    config: Training, fit: FitLetters, states: Path, device: str, say: Say
+    config: Training, fit: FitLetters, source: str | None, states: Path, device: str, say: Say
 ) -> tuple[Clips, Path | None]:
     """The seeds' clips, and the layer that they are heard with, if there is one: kept for other fits."""
     seeds, screen = config.data.seeds, Screen(config.contamination)
     decided = {
-        "layer": None if fit.encoder is None else [fit.encoder, fit.revision, fit.layer],
+        "layer": [source, fit.layer, WINDOW_S],
         "seeds": seeds,
+        "seeds in order": list(seeds),  # groups are known by their place
         "contamination": config.contamination,
         "seed": config.seed,
     }
@@ -116,10 +126,10 @@ def _heard(
     encoder = None if fit.encoder is None else states / f"encoder-{key}"
     if fit.encoder is not None and encoder is not None and not encoder.is_dir():
         say(f"taking a layer of {fit.encoder}")
-        clips = shuffled_clips(seeds, screen, config.seed)
-        save_encoder_layer(
-            fit.encoder, fit.layer, clips, encoder, revision=fit.revision, device=device
-        )
+        with closing(shuffled_clips(seeds, screen, config.seed)) as clips:
+            save_encoder_layer(
+                fit.encoder, fit.layer, clips, encoder, revision=fit.revision, device=device
+            )
     groups = [_clips(name, seed, screen) for name, seed in seeds.items()]
     cache = states / f"spectra-{key}"
     return build_clips(groups, cache, lambda: _front(encoder, device)), encoder

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from encoders.audio_tokens.kmeans_fit import KMeansFit, fit_kmeans_tokenizer
+from encoders.audio_tokens.writing import model_folder
+from encoders.checkpoint import content_digest
 from encoders.train.config import Training
 from encoders.train.data.fitting import shuffled_clips
 from encoders.train.data.screen import Screen
@@ -33,7 +35,14 @@ def fitted_units(config: Training, states: Path, device: str, say: Say) -> Path:
     fit = config.model.fit
     if fit is None or not config.data.seeds:
         raise ConfigError("model.fit: must have speech to fit on, but data.seeds is empty")
-    decided = {"fit": fit, "seeds": config.data.seeds, "seed": config.seed}
+    source = content_digest(model_folder(fit.encoder, fit.revision))
+    decided = {
+        "fit": fit,
+        "encoder": source,
+        "seeds": config.data.seeds,
+        "contamination": config.contamination,
+        "seed": config.seed,
+    }
     folder = states / f"units-{stage_hash('units', decided)}"
     if not folder.is_dir():
         say(f"fitting {fit.units} units of {fit.encoder} on up to {fit.hours:g} h of speech")

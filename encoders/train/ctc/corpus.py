@@ -112,7 +112,9 @@ def build_clips(
     states = int(table.schema.metadata.get(b"states", 0))
     shape = (int(offsets[-1]), ConvCtcConfig(states=states).bands)
     return Clips(
-        spectra=np.memmap(spectra, np.float16, "r", shape=shape),
+        spectra=np.memmap(spectra, np.float16, "r", shape=shape)
+        if shape[0]
+        else np.zeros(shape, "e"),
         states=states,
         offsets=offsets,
         targets=[codes(text) for text in table["said"].to_pylist()],

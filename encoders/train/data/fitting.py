@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,8 @@ from encoders.train.data.screen import Screen
 from encoders.train.data.seeds import read_seed
 from encoders.train.data.sound import sounds
 from mining.contract.speech import SPEECH_RATE_HZ, Samples
+
+_DRAWN = 64  # clips
 
 
 def usable_rows(name: str, seed: Seed, screen: Screen) -> pa.Table:
@@ -43,8 +45,12 @@ def heard(clips: pa.Table, longest_s: float) -> Iterator[tuple[int, Samples]]:
             yield sound.number, sound.samples
 
 
-def shuffled_clips(seeds: Mapping[str, Seed], screen: Screen, seed: int) -> Iterator[Samples]:
+def shuffled_clips(
+    seeds: Mapping[str, Seed], screen: Screen, seed: int
+) -> Generator[Samples, None, None]:
     """Samples of the clips of all seeds, float32 [T] at SPEECH_RATE_HZ, in random order.
+
+    Some dozens at a time, of which those of one recording follow each other: it is opened once for them.
 
     Args:
         seeds: by name.
@@ -55,8 +61,10 @@ def shuffled_clips(seeds: Mapping[str, Seed], screen: Screen, seed: int) -> Iter
     clips, _ = clip_numbers(pa.concat_tables(rows))
     order = np.random.default_rng(seed).permutation(clips.num_rows)
     longest_s = max(one.max_s for one in seeds.values())
-    for _, samples in heard(clips.take(pa.array(order)), longest_s):
-        yield samples
+    for first in range(0, len(order), _DRAWN):
+        drawn = clips.take(pa.array(order[first : first + _DRAWN]))
+        for _, samples in heard(drawn, longest_s):
+            yield samples
 
 
 def _pass_over(row_id: str, reason: str, detail: str) -> None:
