@@ -169,20 +169,10 @@ def _backbone(job: Job) -> Path:
     return folder
 
 
-def _encoder(job: Job) -> Path:
-    """Whisper's encoder, its window as the size says."""
-    if job.size.window_s == 30:
-        return job.whisper
-    encoder = job.shared / f"whisper-{job.size.window_s}s"
-    if not encoder.is_dir():
-        short_window(job.whisper, job.size.window_s, encoder)
-    return encoder
-
-
 def _letters(job: Job) -> Path:
     """Letters read off the last layer of Whisper's encoder, and the words that they may be."""
     fit = {
-        "encoder": str(_encoder(job)),
+        "encoder": str(job.whisper),
         "blocks": 6,
         "steps": job.size.letters,
         "warm_up": job.size.letters // 20,
@@ -198,7 +188,11 @@ def _letters(job: Job) -> Path:
 
 def _units(job: Job) -> Path:
     """k-means units over the layer of Whisper's encoder that tells most of the letters."""
-    encoder, layers = _encoder(job), job.shared / "layers.tsv"
+    encoder, layers = job.whisper, job.shared / "layers.tsv"
+    if job.size.window_s < 30:
+        encoder = job.shared / f"whisper-{job.size.window_s}s"
+        if not encoder.is_dir():
+            short_window(job.whisper, job.size.window_s, encoder)
     if not layers.is_file():
         script = str(EXAMPLES / "real_parts/choose_layer.py")
         _run(script, str(job.shared / "people.tsv"), str(encoder), str(layers), "--clips",

@@ -28,7 +28,7 @@ class Size:
 
     Attributes:
         layers: of the text network that are kept, by the folder's name; others: all.
-        window_s: of Whisper's encoder; 30: as it is.
+        window_s: of Whisper's encoder for units; 30: as it is.
         synthetic: clips a language.
         units: k-means clusters.
         fit_h: hours of speech that they are fitted on.

@@ -1,9 +1,9 @@
 """Everything that the rounds begin with.
 
-    python examples/rounds/prepare.py DATA SPEECH WHISPER OUT
+    python examples/rounds/prepare.py DATA SPEECH OUT
 
 DATA is laid out as in ``examples/evaluation/README.md``, SPEECH holds ``synthetic.tsv`` of
-``examples/builtin_ears``, WHISPER is a folder of ``examples/weights_without_a_hub``.
+``examples/builtin_ears``.
 """
 
 from __future__ import annotations
@@ -15,24 +15,20 @@ from pathlib import Path
 
 EXAMPLES = Path(__file__).resolve().parents[1]
 sys.path.append(str(EXAMPLES / "real_parts"))
-from parts import short_window  # noqa: E402
 from seeds import write_synthetic  # noqa: E402
 
-_CLIPS, _WINDOW_S = 100, 12
+_CLIPS, _LONGEST_S = 100, 12.0
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    for name in ("data", "speech", "whisper", "output"):
+    for name in ("data", "speech", "output"):
         parser.add_argument(name, type=Path)
     told = parser.parse_args()
     told.output.mkdir(parents=True, exist_ok=True)
     drawn = told.output / "synthetic.tsv"
-    write_synthetic(told.speech / "synthetic.tsv", frozenset(), _CLIPS, _WINDOW_S, drawn)
-    encoder = told.output / f"whisper-{_WINDOW_S}s"
-    if not encoder.is_dir():
-        short_window(told.whisper, _WINDOW_S, encoder)
+    write_synthetic(told.speech / "synthetic.tsv", frozenset(), _CLIPS, _LONGEST_S, drawn)
     script, problem = EXAMPLES / "evaluation/speech.py", told.output / "problem"
     command = [sys.executable, script, "unlabelled", told.data, problem]
     raise SystemExit(subprocess.run(command, check=False).returncode)

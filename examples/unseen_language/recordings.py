@@ -14,12 +14,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import soxr
-import torch
 from corpus import SPOKEN, Sentence, digest
 from numpy.typing import NDArray
 
 from encoders.audio_tokens.letters import letters
-from encoders.audio_tokens.logmel import BANDS, log_mel
+from encoders.audio_tokens.logmel import BANDS, spectrum
 from mining.contract.languages import canonical_language
 from mining.contract.speech import SPEECH_RATE_HZ
 
@@ -70,9 +69,9 @@ def save_recordings(path: Path, utterances: Iterable[Utterance]) -> None:
                 continue
             if not 0 < len(spoken) < seconds * _LETTERS_A_S or not np.any(samples):
                 continue
-            spectrum = log_mel(torch.from_numpy(np.ascontiguousarray(samples)).unsqueeze(0))[0]
-            spectrum.numpy().astype(np.float16).tofile(file)
-            sizes.append(len(spectrum))
+            frames = spectrum(samples).astype(np.float16)
+            frames.tofile(file)
+            sizes.append(len(frames))
             said.append(sentence)
     beside = path.with_suffix(".new.npz")
     np.savez(

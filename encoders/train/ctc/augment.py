@@ -43,7 +43,8 @@ def augmented(
 def augmented_states(states: Spectrum, strength: float, rng: np.random.Generator) -> Spectrum:
     """States [F', H] of an encoder that say the same in F' frames, 0.75 to 1.35 F.
 
-    What a voice or a room does to them is not known; tempo and gaps are.
+    What a voice or a room does to them is not known; tempo and gaps are. The pace changes half as often
+    as that of spectra, which have twice as many frames.
 
     Args:
         states: float32 [F, H], mean 0.

@@ -8,12 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from encoders.audio_tokens.conv_ctc_network import SYMBOLS, ConvCtcConfig
+from encoders.audio_tokens.conv_ctc_network import SYMBOLS, ConvCtcConfig, ConvCtcModel
 from encoders.audio_tokens.letters import codes, letters
 from encoders.audio_tokens.logmel import BANDS, LOG_FLOOR
-from encoders.train.ctc.augment import augmented
+from encoders.train.ctc.augment import augmented, augmented_states
 from encoders.train.ctc.confusions import measured
-from encoders.train.ctc.corpus import Clip, build_clips
+from encoders.train.ctc.corpus import Clip, Front, build_clips
 from encoders.train.ctc.loop import Draws, Schedule, ctc_loss, train_ctc
 from mining.contract.errors import CheckpointError, InputError, MiningError
 
@@ -60,6 +60,21 @@ def test_augmented_spectra_stay_spectra(frames, seed, strength):
     assert np.array_equal(found, augmented(spectrum, other, strength, np.random.default_rng(seed)))
 
 
+@given(st.integers(9, 400), st.integers(0, 1000), st.floats(0, 1))
+@settings(max_examples=60, deadline=None)
+def test_augmented_states_are_states_of_that_clip(frames, seed, strength):
+    states = np.random.default_rng(seed).normal(0, 1, (frames, 12)).astype(np.float32)
+    kept = states.copy()
+    found = augmented_states(states, strength, np.random.default_rng(seed))
+    assert np.array_equal(states, kept)
+    assert found.dtype == np.float32
+    # between frames, or wiped out
+    assert found.min() >= min(0, states.min()) - 1e-4
+    assert found.max() <= max(0, states.max()) + 1e-4
+    assert max(8, int(0.75 * frames)) - 1 <= len(found) <= 1.35 * frames + 1
+    assert np.array_equal(found, augmented_states(states, strength, np.random.default_rng(seed)))
+
+
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
     """Tones that stand for letters, and what nobody could say."""
@@ -85,6 +100,36 @@ def test_clips_are_heard_once_and_the_unspeakable_is_left_out(clips):
     assert (np.diff(clips.offsets) == 50).all()
     assert clips.groups.tolist() == [0] * 10 + [1] * 14
     assert sorted(set(clips.langs)) == ["deu", "eng"]
+
+
+def halves(samples):
+    """Something to read in place of spectra: 50 a second, 7 wide."""
+    count = len(samples) // 320
+    means = samples[: count * 320].reshape(count, 320).mean(axis=1)
+    return np.outer(means, np.arange(1, 8)).astype(np.float32)
+
+
+def test_states_are_read_in_place_of_spectra(tmp_path):
+    rng = np.random.default_rng(1)
+    sounds = [rng.standard_normal(16000 * seconds).astype(np.float32) for seconds in (1, 2, 3)]
+    found = [Clip(samples=sound, text="abc", lang="deu") for sound in sounds]
+    front = Front(of=halves, states=7, longest_s=2.5)
+    built = build_clips([iter(found)], tmp_path / "states", lambda: front)
+    assert (built.states, built.input_hz, built.refused) == (7, 50, 1)
+    assert built.hours == pytest.approx(3 / 3600)
+    assert np.array_equal(built.spectrum(1), halves(sounds[1]).astype(np.float16))
+    again = build_clips([], tmp_path / "states", lambda: pytest.fail("heard twice"))
+    assert np.array_equal(again.spectra, built.spectra)
+    batch = Draws(built, Schedule(steps=1, batch_s=3.0), 0).batch(0)
+    assert batch.spectra.shape[2] == 7
+    config = ConvCtcConfig(width=16, blocks=1, kernel=3, expand=2, states=7)
+    assert torch.isfinite(ctc_loss(ConvCtcModel(config), batch, False))
+
+
+def test_nothing_that_can_be_said_is_no_clips(tmp_path):
+    silent = Clip(samples=np.zeros(16000, np.float32), text="123", lang="deu")
+    built = build_clips([iter([silent])], tmp_path / "none")
+    assert (built.langs, built.refused, built.hours) == ([], 1, 0.0)
 
 
 def test_a_batch_is_a_function_of_seed_and_step(clips):
