@@ -70,10 +70,10 @@ SIZES = {
         fit_h=1.0,
         letters=1200,
         batch=64,
-        chunk=32,
+        chunk=64,
         phases=(
-            Phase(name="short", max_s=4.0, steps=600, rate=5e-4),
-            Phase(name="all", max_s=12.0, steps=200, rate=3e-4),
+            Phase(name="short", max_s=4.0, steps=400, rate=5e-4),
+            Phase(name="all", max_s=12.0, steps=100, rate=3e-4),
         ),
     ),
     # never run
