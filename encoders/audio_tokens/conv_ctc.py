@@ -82,16 +82,14 @@ class ConvCtcUnits(KnownByCard):
         found = []
         for clip, lang in zip(clips, langs or [""] * len(clips), strict=True):
             wanted = int(len(clip) / SPEECH_RATE_HZ * RATE_HZ)
-            if not wanted:
+            frames = self._front(clip) if wanted else np.zeros((0, 0), np.float32)
+            if not len(frames):
                 found.append(np.zeros(0, np.int16))
                 continue
-            frames = torch.from_numpy(self._front(clip)).unsqueeze(0).to(self._device)
-            if not frames.shape[1]:  # an encoder takes no clip with a sample that is not finite
-                found.append(np.zeros(0, np.int16))
-                continue
-            counts = torch.tensor([frames.shape[1]], device=self._device)
+            counts = torch.tensor([len(frames)], device=self._device)
             number = self._model.numbers_of([lang]).to(self._device)
-            logits = self._model(frames, counts, number)[-1][0]
+            given = torch.from_numpy(frames).unsqueeze(0).to(self._device)
+            logits = self._model(given, counts, number)[-1][0]
             found.append(logits.argmax(dim=1).cpu().numpy().astype(np.int16)[:wanted])
         return found
 

@@ -125,7 +125,7 @@ def save_encoder_layer(
             "normalise": cut.normalise,
         }
         (made / _LAYER_FILE).write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
-        load_encoder_layer(made)
+        _described(made)
 
 
 def load_encoder_layer(folder: Path, *, device: str = "cpu") -> EncoderLayer:

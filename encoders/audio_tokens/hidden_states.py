@@ -64,7 +64,7 @@ class HiddenStates:
         self._heard: torch.Tensor | None = None
         self._windows = None
         if window_s is not None and framing.inputs == WINDOWED:
-            self._windows = Windows(self._network, round(window_s * framing.output_hz))
+            self._windows = _Windows(self._network, round(window_s * framing.output_hz))
         layers[layer].register_forward_hook(self._hear)
 
     def of(self, clips: Sequence[Samples]) -> list[NDArray[np.float32]]:
@@ -106,7 +106,7 @@ class HiddenStates:
         self._heard = result[0] if isinstance(result, tuple) else result
 
 
-class Windows:
+class _Windows:
     """Whisper's encoder with windows of several lengths, which share all weights.
 
     Its positions are sinusoids: those of a shorter window are the first of the longer one's.

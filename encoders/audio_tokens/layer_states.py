@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from encoders.audio_tokens.framing import Framing, at_rate, framing_of
 from encoders.audio_tokens.hidden_states import HiddenStates
@@ -126,7 +125,7 @@ def kept_layer(
         CheckpointError: its files do not fit each other.
     """
     inputs = NetworkInputs(load_extractor(folder), framing, wish.normalise, scale)
-    network: Any = load_encoder_network(folder, wish.layer + 1)
+    network = load_encoder_network(folder, wish.layer + 1)
     return HiddenStates(network, inputs, framing, wish.layer, device, window_s=wish.window_s)
 
 

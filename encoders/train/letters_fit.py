@@ -42,7 +42,7 @@ def fitted_letters(config: Training, states: Path, device: str, say: Say) -> Pat
 
     Raises:
         ConfigError: there is no speech to learn from, or a share of an unknown seed.
-        CheckpointError: the lexicon cannot be used.
+        CheckpointError: the lexicon or the encoder cannot be used.
         InputError: no clip has a transcript, or none has a chance to be drawn.
         MiningError: the loss is no longer finite.
     """

@@ -194,6 +194,8 @@ PROBLEMS: dict[str, Callable[[Path, Path, str | None], dict[str, object]]] = {
 
 def read_table(path: Path) -> Rows:
     """Rows of a tab-separated file with a header."""
+    if not path.is_file():
+        raise SystemExit(f"{path}: must be there, but is not; README.md says how DATA is laid out")
     with path.open(encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
 

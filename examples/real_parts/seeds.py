@@ -64,6 +64,10 @@ def languages(manifest: Path) -> frozenset[str]:
 
 def read_table(path: Path) -> Rows:
     """A TSV file with quoting as of CSV, which is how manifests are written."""
+    if not path.is_file():
+        raise SystemExit(
+            f"{path}: must be a manifest, but is not there; make it with examples/builtin_ears"
+        )
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file, delimiter="\t"))
 

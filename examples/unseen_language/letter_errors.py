@@ -25,8 +25,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("output", type=Path)
     places = Places(data=Path(), output=parser.parse_args().output)
+    names = ("without", "with")
+    for name in names:
+        if not (places.recogniser(name) / "heard").is_dir():
+            raise SystemExit(f"{places.output}: no recogniser has heard anything; run run.py first")
     print("recogniser\trecordings\tletters\twrong")
-    for name in ("without", "with"):
+    for name in names:
         for path in sorted((places.recogniser(name) / "heard").glob("*.npz")):
             if not path.stem.endswith("-learned"):
                 wrong, said = errors(places.output / "speech" / path.stem, path)

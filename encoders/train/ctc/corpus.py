@@ -111,10 +111,11 @@ def build_clips(
     offsets = np.concatenate([[0], np.cumsum(table["frames"].to_numpy())]).astype(np.int64)
     states = int(table.schema.metadata.get(b"states", 0))
     shape = (int(offsets[-1]), ConvCtcConfig(states=states).bands)
+    frames: NDArray[np.float16] = np.zeros((0, shape[1]), np.float16)
+    if shape[0]:  # an empty file cannot be mapped
+        frames = np.memmap(spectra, np.float16, "r", shape=shape)
     return Clips(
-        spectra=np.memmap(spectra, np.float16, "r", shape=shape)
-        if shape[0]
-        else np.zeros(shape, "e"),
+        spectra=frames,
         states=states,
         offsets=offsets,
         targets=[codes(text) for text in table["said"].to_pylist()],
