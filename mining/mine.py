@@ -31,7 +31,7 @@ def mine_pairs(
     select: Select = "max",
     threshold: float | None = None,
     tile_rows: int = 16384,
-    backend: str = "faiss-flat",
+    backend: str = "exact",
     threads: int | None = None,
 ) -> pa.Table:
     """Mine pairs of rows of ``x`` and rows of ``y``.

@@ -307,7 +307,7 @@ class Execution:
     shards: int | None = setting(default=None, low=1)
     threads: int | None = setting(default=None, low=1)
     tile_rows: int = setting(default=65536, low=16)
-    backend: str = "faiss-flat"
+    backend: str = "exact"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     storage: Mapping[str, Mapping[str, Any]] = setting(default={})
 

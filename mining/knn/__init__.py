@@ -1,8 +1,9 @@
 """Exact nearest neighbours in both directions, tile by tile; no tile shape changes the result."""
 
-from mining.knn.backend import BACKENDS, Nominator, Nominees
+from mining.knn.backend import Nominator, Nominees
+from mining.knn.backends import BACKENDS
 from mining.knn.merge import merge_neighbors
-from mining.knn.tile import Vectors, search_tile, search_tile_both
+from mining.knn.tile import Vectors, search_tile_both
 
 __all__ = [
     "BACKENDS",
@@ -10,6 +11,5 @@ __all__ = [
     "Nominees",
     "Vectors",
     "merge_neighbors",
-    "search_tile",
     "search_tile_both",
 ]

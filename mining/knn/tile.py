@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from mining.contract.errors import InputError
 from mining.contract.schemas import BACKWARD, FORWARD, NEIGHBOR
 from mining.contract.vectors import unpack
-from mining.knn.backend import Nominator, nominator
-from mining.knn.exact import NORM_TOLERANCE, nearest
+from mining.knn.backends import nominator, thread_count
+from mining.knn.exact import NORM_TOLERANCE, Nearest, nearest_both
 
 _CHECK_ROWS = 4096
 
@@ -79,61 +79,37 @@ class Vectors:
                 )
 
 
-def search_tile(
-    queries: Vectors,
-    index: Vectors,
-    k: int,
-    *,
-    direction: str = FORWARD,
-    backend: str = "faiss-flat",
-    threads: int | None = None,
-) -> pa.Table:
-    """The k nearest index rows of every query, fewer if the index has fewer rows.
-
-    Memory: float32 copies of both blocks, and buffers of some 20 MiB.
-
-    Args:
-        queries: Q vectors.
-        index: N vectors.
-        k: neighbours wanted, at least 1.
-        direction: what the column of that name says.
-        backend: a key of ``BACKENDS``; decides the time, never the result.
-        threads: of the backend; None: as the process has them.
-
-    Returns:
-        NEIGHBOR table sorted by (query_id, rank); equal similarities are ranked by index_id.
-
-    Raises:
-        InputError: if the dimensions differ or k < 1.
-        ConfigError: if there is no such backend.
-    """
-    _check(queries, index, k)
-    kernel = nominator(backend, threads)
-    found = nearest(_wide(queries), _wide(index), k, kernel)
-    return _table(queries, index, found, direction)
-
-
 def search_tile_both(
     rows: Vectors,
     columns: Vectors,
     k: int,
     *,
     backward_k: int | None = None,
-    backend: str = "faiss-flat",
+    backend: str = "exact",
     threads: int | None = None,
 ) -> tuple[pa.Table, pa.Table]:
     """Both directions of a tile: rows search columns (forward), columns search rows (backward).
 
-    Arguments, tables and errors as for :func:`search_tile`; ``backward_k`` neighbours are wanted of
-    the columns, as many as of the rows if it is None.
+    Args:
+        rows: N vectors.
+        columns: M vectors.
+        k: neighbours wanted of a row, at least 1; fewer if there are fewer columns.
+        backward_k: of a column; None: as many.
+        backend: a key of ``BACKENDS``; decides the time, never the result.
+        threads: of the backend; None: one a core.
+
+    Returns:
+        Two NEIGHBOR tables sorted by (query_id, rank); equal similarities are ranked by index_id.
+
+    Raises:
+        InputError: if the dimensions differ or k < 1.
+        ConfigError: if there is no such backend.
     """
     back = k if backward_k is None else backward_k
     _check(rows, columns, min(k, back))
-    kernel: Nominator = nominator(backend, threads)
-    wide_rows, wide_columns = _wide(rows), _wide(columns)
-    forward = _table(rows, columns, nearest(wide_rows, wide_columns, k, kernel), FORWARD)
-    backward = _table(columns, rows, nearest(wide_columns, wide_rows, back, kernel), BACKWARD)
-    return forward, backward
+    kernel = nominator(backend, threads)
+    found = nearest_both(rows.values, columns.values, (k, back), kernel, thread_count(threads))
+    return _table(rows, columns, found[0], FORWARD), _table(columns, rows, found[1], BACKWARD)
 
 
 def _check(queries: Vectors, index: Vectors, k: int) -> None:
@@ -146,25 +122,15 @@ def _check(queries: Vectors, index: Vectors, k: int) -> None:
         raise InputError(f"knn: k must be at least 1, but is {k}")
 
 
-def _wide(vectors: Vectors) -> NDArray[np.float32]:
-    return np.ascontiguousarray(vectors.values, dtype=np.float32)
-
-
-def _table(
-    queries: Vectors,
-    index: Vectors,
-    found: tuple[NDArray[np.float32], NDArray[np.int64]],
-    direction: str,
-) -> pa.Table:
-    similarity, row = found
-    count, k = similarity.shape
+def _table(queries: Vectors, index: Vectors, found: Nearest, direction: str) -> pa.Table:
+    count, k = found.similarity.shape
     query = np.repeat(np.arange(count), k)
     rank = np.tile(np.arange(1, k + 1, dtype=np.int16), count)
     return pa.table(
         [
             queries.ids.take(pa.array(query)),
-            index.ids.take(pa.array(row.ravel())),
-            pa.array(similarity.ravel()),
+            index.ids.take(pa.array(found.row.ravel())),
+            pa.array(found.similarity.ravel()),
             pa.array(rank),
             pa.repeat(pa.scalar(direction, pa.string()), count * k),
         ],
