@@ -9,6 +9,7 @@ R rows and W columns of a tile, P nominees, G groups.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,10 @@ from mining.knn.backend import Nominees, float32_bound
 if TYPE_CHECKING:
     import torch
 
-GROUP = 128
+    Top = tuple[torch.Tensor, torch.Tensor]
+
+GROUP = 128  # rows or columns whose highest similarity is looked at first
+DEPTH = 64  # dimensions that a kernel multiplies at a time; vectors are padded to whole steps
 _TILE = {"cuda": (8192, 32768), "cpu": (1024, 8192)}  # float32 tiles of 1 GiB and 32 MiB
 # What tensor cores add is truncated, not rounded, and the terms of a step are aligned to the largest:
 # an error of at most 2^-23 a term (Fasi et al. 2021, Numerical behavior of NVIDIA tensor cores,
@@ -37,9 +41,12 @@ class TorchTiles:
 
     Attributes:
         device: ``cuda`` or ``cpu``.
+        fused: by the kernels of :mod:`mining.knn.triton_tiles`, which write no tile; None: where they
+            can run.
     """
 
     device: str
+    fused: bool | None = None
 
     def nominate(
         self,
@@ -56,20 +63,30 @@ class TorchTiles:
                 "knn backend exact-cuda: needs a CUDA device, but torch sees none; choose exact"
             )
         height, width = _TILE[self.device]
-        row_best: list[_Best] = [_Best() for _ in range(0, len(rows), height)]
+        row_best = [_Best() for _ in range(0, len(rows), height)]
         column_best: list[_Best] = []
         with torch.inference_mode():
+            tops = self._tops()
             for left in range(0, len(columns), width):
                 panel = self._loaded(columns[left : left + width])
                 own = _Best()
                 for number, top in enumerate(range(0, len(rows), height)):
                     block = self._loaded(rows[top : top + height])
                     real = (min(height, len(rows) - top), min(width, len(columns) - left))
-                    tile = self._multiplied(block, panel, real)
-                    row_best[number].add(_top_of_rows(tile, forward), left, real[0], forward)
-                    own.add(_top_of_rows(tile.T, backward), top, real[1], backward)
+                    of_rows, of_columns = tops(block, panel, real, (forward, backward))
+                    row_best[number].add(of_rows, left, real[0], forward)
+                    own.add(of_columns, top, real[1], backward)
                 column_best.append(own)
         return _nominees(row_best), _nominees(column_best)
+
+    def _tops(self) -> Callable[..., tuple[Top, Top]]:
+        """What finds the best of a tile."""
+        if self.device == "cpu":
+            return _plain_tops
+        from mining.knn.triton_tiles import installed, tops
+
+        fused = installed() if self.fused is None else self.fused
+        return tops if fused else _plain_tops
 
     def error_bound(self, dim: int) -> float:
         """That of float32, times a factor on tensor cores."""
@@ -82,22 +99,27 @@ class TorchTiles:
         block = torch.from_numpy(np.array(values)).to(self.device)
         if self.device == "cpu":
             block = block.to(torch.float32)
-        missing = -len(block) % GROUP
-        return torch.nn.functional.pad(block, (0, 0, 0, missing)) if missing else block
+        missing = (-block.shape[1] % DEPTH, -len(block) % GROUP)
+        return (
+            torch.nn.functional.pad(block, (0, missing[0], 0, missing[1]))
+            if any(missing)
+            else block
+        )
 
-    def _multiplied(
-        self, block: torch.Tensor, panel: torch.Tensor, real: tuple[int, int]
-    ) -> torch.Tensor:
-        """float32 [R, W]; minus infinity where a row or column is none."""
-        import torch
 
-        if self.device == "cuda":
-            tile = torch.mm(block, panel.T, out_dtype=torch.float32)
-        else:
-            tile = torch.mm(block, panel.T)
-        tile[real[0] :] = -torch.inf
-        tile[:, real[1] :] = -torch.inf
-        return tile
+def _plain_tops(
+    block: torch.Tensor, panel: torch.Tensor, real: tuple[int, int], count: tuple[int, int]
+) -> tuple[Top, Top]:
+    """The highest similarities of each row and of each column of a tile, and whose they are."""
+    import torch
+
+    if block.is_cuda:
+        tile = torch.mm(block, panel.T, out_dtype=torch.float32)
+    else:
+        tile = torch.mm(block, panel.T)
+    tile[real[0] :] = -torch.inf  # rows and columns that only fill a group
+    tile[:, real[1] :] = -torch.inf
+    return _top_of_rows(tile, count[0]), _top_of_rows(tile.T, count[1])
 
 
 class _Best:
@@ -107,9 +129,7 @@ class _Best:
         self.values: torch.Tensor | None = None
         self.found: torch.Tensor | None = None
 
-    def add(
-        self, top: tuple[torch.Tensor, torch.Tensor], first: int, queries: int, count: int
-    ) -> None:
+    def add(self, top: Top, first: int, queries: int, count: int) -> None:
         """Take in the best of a tile whose index rows begin at ``first``."""
         import torch
 
@@ -123,7 +143,7 @@ class _Best:
         self.found = found.gather(1, place)
 
 
-def _top_of_rows(tile: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _top_of_rows(tile: torch.Tensor, count: int) -> Top:
     """The ``count`` highest of each row and their columns; fewer if there are fewer columns.
 
     A view that is transposed is searched as well as one that is not: the maxima are over groups of 128
