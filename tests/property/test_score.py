@@ -11,7 +11,15 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from mining.contract.ids import pair_id
 from mining.contract.schemas import BACKWARD, FORWARD
-from mining.score import ScoreSettings, score_candidates, select
+from mining.score import (
+    Nearest,
+    ScoreSettings,
+    score_arrays,
+    score_candidates,
+    select,
+    select_arrays,
+    select_neighbors,
+)
 from tests.reference import rules, tools
 from tests.reference.neighbors import neighbor_rows, neighbor_table
 
@@ -85,6 +93,42 @@ def test_the_order_of_neighbour_rows_changes_nothing(similarity, how, random):
     ordered = tables(similarity, how.k)
     shuffled = [t.take(random.sample(range(t.num_rows), t.num_rows)) for t in ordered]
     assert score_candidates(*shuffled, how).equals(score_candidates(*ordered, how))
+
+
+def nearest(similarity: np.ndarray, k: int) -> Nearest:
+    rows = [rules.nearest(row, k) for row in similarity.tolist()]
+    index = np.array(rows, np.int64)
+    return Nearest(index=index, similarity=np.take_along_axis(similarity, index, axis=1))
+
+
+@settings(max_examples=200, deadline=None)
+@given(matrices, score_settings)
+def test_arrays_give_what_tables_give(similarity, how):
+    both = nearest(similarity, how.k), nearest(similarity.T, how.k)
+    table = score_candidates(*tables(similarity, how.k), how)
+    kept, _ = select(table, how)
+    for found, expected in ((score_arrays(*both, how), table), (select_arrays(*both, how), kept)):
+        numbers = zip(found.src.tolist(), found.tgt.tolist(), strict=True)
+        assert list(numbers) == pairs_of(expected)
+        for name in ("similarity", "margin_score", "src_best", "tgt_best", "mutual"):
+            assert getattr(found, name).tolist() == expected[name].to_pylist()
+        for name in ("forward_rank", "backward_rank"):
+            assert (
+                getattr(found, name).tolist() == pa.compute.fill_null(expected[name], 0).to_pylist()
+            )
+        assert found.src_mean.tolist() == expected["src_mean_similarity"].to_pylist()
+        assert found.tgt_mean.tolist() == expected["tgt_mean_similarity"].to_pylist()
+
+
+@settings(max_examples=60, deadline=None)
+@given(matrices, score_settings)
+def test_neighbours_to_pairs_at_once_is_step_by_step(similarity, how):
+    candidates = score_candidates(*tables(similarity, how.k), how)
+    kept, rejected = select(candidates, how)
+    found = select_neighbors(*tables(similarity, how.k), how)
+    assert found.kept.equals(kept)
+    assert found.rejected.equals(rejected)
+    assert found.candidates == candidates.num_rows
 
 
 def mined(similarity: np.ndarray, how: ScoreSettings) -> list[tuple[int, int, float]]:
