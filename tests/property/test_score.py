@@ -137,20 +137,39 @@ def mined(similarity: np.ndarray, how: ScoreSettings) -> list[tuple[int, int, fl
     return [(i, j, score) for (i, j), score in zip(pairs_of(kept), scores, strict=True)]
 
 
+TOOLS = {
+    "laser": tools.laser,
+    "stopes": tools.stopes,
+    "sentence-transformers": tools.sentence_transformers,
+}
+
+
 @settings(max_examples=80, deadline=None)
 @given(matrices)
-@pytest.mark.parametrize("name", ["laser", "stopes"])
+@pytest.mark.parametrize("name", TOOLS)
 def test_presets_equal_their_tools(name, similarity):
-    tool = {"laser": tools.laser, "stopes": tools.stopes}[name]
-    assert mined(similarity, ScoreSettings.preset(name)) == tool(similarity)
+    assert mined(similarity, ScoreSettings.preset(name)) == TOOLS[name](similarity)
 
 
-@pytest.mark.parametrize("name", ["laser", "stopes"])
-def test_presets_equal_their_tools_on_planted_pairs(name):
+def planted() -> np.ndarray:
     rng = np.random.default_rng(0)
     similarity = rng.uniform(0.3, 0.7, (60, 70)).astype(np.float32)
     similarity[np.arange(60), np.arange(60)] += np.float32(0.15)
-    tool = {"laser": tools.laser, "stopes": tools.stopes}[name]
-    found = mined(similarity, ScoreSettings.preset(name))
+    return similarity
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_presets_equal_their_tools_on_planted_pairs(name):
+    found = mined(planted(), ScoreSettings.preset(name))
     assert len(found) > 20
-    assert found == tool(similarity)
+    assert found == TOOLS[name](planted())
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.one_of(matrices, st.just(planted())))
+def test_speech_vecalign_scores_every_neighbour_as_its_tool_does(similarity):
+    how = ScoreSettings.preset("speech-vecalign")
+    scores = tools.speech_vecalign(similarity)
+    found = mined(similarity, how)
+    assert found == [(i, j, float(scores[i, j])) for i, j, _ in found]
+    assert {(i, j) for i, j, _ in found} == set(rules.candidates(similarity, how))
