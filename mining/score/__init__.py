@@ -2,6 +2,7 @@
 
 from mining.score.arrays import Nearest, score_arrays, select_arrays
 from mining.score.candidates import CANDIDATE, score_candidates
+from mining.score.given import score_given
 from mining.score.join import SEGMENT_COLUMNS, join_pairs
 from mining.score.margins import Scored
 from mining.score.overlap import Selection, select_neighbors, select_spans
@@ -22,6 +23,7 @@ __all__ = [
     "join_pairs",
     "score_arrays",
     "score_candidates",
+    "score_given",
     "select",
     "select_arrays",
     "select_neighbors",

@@ -16,6 +16,7 @@ from mining.score import (
     ScoreSettings,
     score_arrays,
     score_candidates,
+    score_given,
     select,
     select_arrays,
     select_neighbors,
@@ -118,6 +119,27 @@ def test_arrays_give_what_tables_give(similarity, how):
             )
         assert found.src_mean.tolist() == expected["src_mean_similarity"].to_pylist()
         assert found.tgt_mean.tolist() == expected["tgt_mean_similarity"].to_pylist()
+
+
+@settings(max_examples=150, deadline=None)
+@given(matrices, score_settings, st.data())
+def test_given_pairs_get_the_figures_of_the_plain_loops(similarity, how, data):
+    n, m = similarity.shape
+    row = st.tuples(st.integers(0, n - 1), st.integers(0, m - 1))
+    pairs = data.draw(st.lists(row, min_size=1, max_size=12))
+    src, tgt = np.array(pairs, np.int64).T
+    both = nearest(similarity, how.k), nearest(similarity.T, how.k)
+    found = score_given((src, tgt), similarity[src, tgt], *both, how)
+    for at, (expected, mutual) in enumerate(rules.given(similarity, pairs, how)):
+        assert expected == rules.Candidate(
+            similarity=float(found.similarity[at]),
+            score=float(found.margin_score[at]),
+            forward_rank=int(found.forward_rank[at]) or None,
+            backward_rank=int(found.backward_rank[at]) or None,
+            src_mean=float(found.src_mean[at]),
+            tgt_mean=float(found.tgt_mean[at]),
+        )
+        assert found.mutual[at] == mutual
 
 
 @settings(max_examples=60, deadline=None)
