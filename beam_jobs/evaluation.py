@@ -26,7 +26,7 @@ from mining.io.dataset import MANIFEST, Manifest, read_manifest
 from mining.io.filesystem import exists
 from mining.io.parquet import read_part
 from mining.io.pools import read_pool
-from mining.score import score_candidates, select_spans
+from mining.score import select_neighbors
 
 
 def judge(plan: Plan, task: str, retrieval: bool) -> Evaluation | None:
@@ -85,9 +85,8 @@ def calibrate_task(plan: Plan, task: str, targets: Sequence[float | None]) -> Ca
             stage.spans(stage.sources, key.src_lang),
             stage.spans(stage.targets, key.tgt_lang),
         )
-        candidates = score_candidates(*stage.neighbor_tables(key.langs), stage.settings, *spans)
         settings = replace(stage.settings, threshold=None, score_max=None)
-        kept, _ = select_spans(candidates, settings, *spans)
+        kept = select_neighbors(*stage.neighbor_tables(key.langs), settings, *spans).kept
         src_rows, tgt_rows = pool_sizes((key.src_lang, key.tgt_lang), *pools)
         conditions = Conditions(
             margin=stage.settings.margin,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mining.contract.encoder import Encoder
@@ -39,22 +40,31 @@ def embed_texts(encoder: Encoder, texts: Sequence[str], lang: str) -> NDArray[np
     parts = [np.zeros((0, encoder.dim), np.float32)]
     for start in range(0, len(texts), _ROWS):
         some = list(texts[start : start + _ROWS])
-        result = encoder.embed(_batch(some, code))
+        table = pa.table(
+            {
+                "segment_id": [text_segment_id(code, text) for text in some],
+                "lang": [code] * len(some),
+                "text": some,
+            }
+        )
+        result = encoder.embed(segments_of(table))
         for row, detail in sorted(result.problems.items()):
             raise InputError(f"texts[{start + row}]: cannot be embedded ({detail}); leave it out")
         parts.append(result.vectors)
     return np.concatenate(parts)
 
 
-def _batch(texts: list[str], lang: str) -> pa.RecordBatch:
+def segments_of(sentences: pa.Table) -> pa.RecordBatch:
+    """A SEGMENT batch of sentences: N rows of segment_id, lang and text."""
+    count = sentences.num_rows
     given = {
-        "segment_id": [text_segment_id(lang, text) for text in texts],
-        "corpus": ["texts"] * len(texts),
-        "modality": [TEXT] * len(texts),
-        "lang": [lang] * len(texts),
-        "text": texts,
-        "length": [len(text) for text in texts],
-        "occurrences": [1] * len(texts),
+        "segment_id": sentences["segment_id"],
+        "corpus": ["texts"] * count,
+        "modality": [TEXT] * count,
+        "lang": sentences["lang"],
+        "text": sentences["text"],
+        "length": pc.utf8_length(sentences["text"]),
+        "occurrences": [1] * count,
     }
-    columns = [pa.array(given.get(f.name, [None] * len(texts)), f.type) for f in SEGMENT]
-    return pa.record_batch(columns, schema=SEGMENT)
+    columns = [given.get(f.name, pa.nulls(count, f.type)) for f in SEGMENT]
+    return pa.table(columns, schema=SEGMENT).combine_chunks().to_batches()[0]

@@ -5,6 +5,7 @@ from beam_jobs.cli.cut import cut_command
 from beam_jobs.cli.evaluate import calibrate_command, evaluate_command
 from beam_jobs.cli.inspect import inspect_command
 from beam_jobs.cli.run import STAGE_COMMANDS, run_command
+from beam_jobs.cli.score import score_command
 from beam_jobs.cli.train import train_command
 
 COMMANDS = [
@@ -12,6 +13,7 @@ COMMANDS = [
     *STAGE_COMMANDS,
     evaluate_command,
     calibrate_command,
+    score_command,
     cut_command,
     train_command,
     bootstrap_command,

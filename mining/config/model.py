@@ -235,7 +235,9 @@ class Mining:
     """Neighbours, margin and selection.
 
     Attributes:
-        preset: ``laser`` or ``stopes``: that tool's rules; settings given beside it win.
+        preset: ``laser``, ``stopes``, ``sentence-transformers`` or ``speech-vecalign``: that tool's
+            rules of margin and selection (:data:`mining.score.PRESETS` says what of it is not
+            represented); settings given beside it win.
         k: neighbours a side. 4 in Artetxe and Schwenk 2019, 16 in stopes.
         margin: ratio a/b, distance a-b or absolute a, where b is the mean similarity of both sides'
             k neighbours.
@@ -250,7 +252,7 @@ class Mining:
             averages over, so more must be found. Not given: 16 k.
     """
 
-    preset: Literal["laser", "stopes"] | None = None
+    preset: Literal["laser", "stopes", "sentence-transformers", "speech-vecalign"] | None = None
     k: int | None = setting(default=None, low=1, high=1024)
     margin: Literal["ratio", "distance", "absolute"] | None = None
     select: Literal["forward", "backward", "intersection", "max", "union", "all"] | None = None

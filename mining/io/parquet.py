@@ -49,19 +49,30 @@ def write_part(
         raise SchemaError(f"{folder}/{path}: {error}") from None
     table = checked(table, schema, f"{folder}/{path}")
     langs = _language_runs(table, f"{folder}/{path}")
-    sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(
-        sink, schema, compression=_CODEC, compression_level=_CODEC_LEVEL, version="2.6"
-    ) as writer:
-        start = 0
-        for rows in langs.values() if langs else (table.num_rows,):
-            writer.write_table(table.slice(start, rows), row_group_size=_ROW_GROUP_ROWS)
-            start += rows
-    data = sink.getvalue().to_pybytes()
+    data = _encoded(table, tuple(langs.values()) or (table.num_rows,))
     write_atomic(f"{folder}/{path}", data, storage)
     return Part(
         path=path, rows=table.num_rows, sha256=hashlib.sha256(data).hexdigest(), langs=langs
     )
+
+
+def write_table(uri: str, table: pa.Table, storage: Storage) -> None:
+    """Write a table of any schema as a file of its own, all at once or not at all."""
+    write_atomic(uri, _encoded(table, (table.num_rows,)), storage)
+
+
+def _encoded(table: pa.Table, runs: Sequence[int]) -> bytes:
+    """The bytes of a file; each run of rows begins a row group."""
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(
+        sink, table.schema, compression=_CODEC, compression_level=_CODEC_LEVEL, version="2.6"
+    ) as writer:
+        start = 0
+        for rows in runs:
+            writer.write_table(table.slice(start, rows), row_group_size=_ROW_GROUP_ROWS)
+            start += rows
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
 
 
 def _language_runs(table: pa.Table, where: str) -> dict[str, int]:

@@ -20,7 +20,7 @@ _SCAN_QUERIES, _SCAN_ROWS = 512, 4096  # block of the exact scan: 16 MiB of floa
 
 
 @dataclass(frozen=True, kw_only=True)
-class Nearest:
+class TopK:
     """The K = min(k, N) most similar index rows of each query; equal similarities by lower row.
 
     Attributes:
@@ -34,13 +34,13 @@ class Nearest:
     rescanned: int = 0
 
 
-def nearest_both(
+def search_both(
     x: NDArray[np.float16],
     y: NDArray[np.float16],
     k: tuple[int, int],
     backend: Nominator,
     threads: int,
-) -> tuple[Nearest, Nearest]:
+) -> tuple[TopK, TopK]:
     """Nearest rows of ``y`` for every row of ``x``, and the other way round.
 
     The backend nominates P > K rows. Every other row has an exact similarity of at most the lowest
@@ -70,9 +70,9 @@ def _count(k: int, rows: int) -> int:
     return min(rows, k + max(2, k // 8))
 
 
-def _none(queries: int, k: int) -> Nearest:
+def _none(queries: int, k: int) -> TopK:
     shape = (queries, k)
-    return Nearest(similarity=np.empty(shape, np.float32), row=np.empty(shape, np.int64))
+    return TopK(similarity=np.empty(shape, np.float32), row=np.empty(shape, np.int64))
 
 
 def _certified(
@@ -82,7 +82,7 @@ def _certified(
     nominees: Nominees,
     bound: float,
     threads: int,
-) -> Nearest:
+) -> TopK:
     exact = exact_similarity(queries, index, nominees.row, threads)
     found = best(keys(exact, nominees.row), k)
     doubtful = np.empty(0, np.int64)
@@ -92,7 +92,7 @@ def _certified(
         for start in range(0, len(doubtful), _SCAN_QUERIES):
             some = doubtful[start : start + _SCAN_QUERIES]
             found[some] = _scan(queries[some], index, k)
-    return Nearest(similarity=similarities(found), row=rows(found), rescanned=len(doubtful))
+    return TopK(similarity=similarities(found), row=rows(found), rescanned=len(doubtful))
 
 
 def _scan(queries: NDArray[np.float16], index: NDArray[np.float16], k: int) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ from mining.contract.errors import InputError
 from mining.contract.schemas import BACKWARD, FORWARD, NEIGHBOR
 from mining.contract.vectors import unpack
 from mining.knn.backends import nominator, thread_count
-from mining.knn.exact import NORM_TOLERANCE, Nearest, nearest_both
+from mining.knn.exact import NORM_TOLERANCE, TopK, search_both
 
 _CHECK_ROWS = 4096
 
@@ -108,7 +108,7 @@ def search_tile_both(
     back = k if backward_k is None else backward_k
     _check(rows, columns, min(k, back))
     kernel = nominator(backend, threads)
-    found = nearest_both(rows.values, columns.values, (k, back), kernel, thread_count(threads))
+    found = search_both(rows.values, columns.values, (k, back), kernel, thread_count(threads))
     return _table(rows, columns, found[0], FORWARD), _table(columns, rows, found[1], BACKWARD)
 
 
@@ -122,7 +122,7 @@ def _check(queries: Vectors, index: Vectors, k: int) -> None:
         raise InputError(f"knn: k must be at least 1, but is {k}")
 
 
-def _table(queries: Vectors, index: Vectors, found: Nearest, direction: str) -> pa.Table:
+def _table(queries: Vectors, index: Vectors, found: TopK, direction: str) -> pa.Table:
     count, k = found.similarity.shape
     query = np.repeat(np.arange(count), k)
     rank = np.tile(np.arange(1, k + 1, dtype=np.int16), count)
