@@ -1,7 +1,10 @@
 """Exact nearest neighbours in both directions, tile by tile; no tile shape changes the result."""
 
+from mining.knn.arrays import search_arrays
 from mining.knn.backend import Nominator, Nominees
 from mining.knn.backends import BACKENDS
+from mining.knn.distinct import first_rows
+from mining.knn.exact import TopK
 from mining.knn.merge import merge_neighbors
 from mining.knn.tile import Vectors, search_tile_both
 
@@ -9,7 +12,10 @@ __all__ = [
     "BACKENDS",
     "Nominator",
     "Nominees",
+    "TopK",
     "Vectors",
+    "first_rows",
     "merge_neighbors",
+    "search_arrays",
     "search_tile_both",
 ]

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mining.contract.vectors import NORM_TOLERANCE
 from mining.knn.backend import Nominator, Nominees
 from mining.knn.keys import best, keys, rows, similarities
 from mining.knn.rescore import exact_similarity
 
-NORM_TOLERANCE = 0.004  # float16 rounding moves a norm by about 2^-11
 _BOUND_SLACK = (1.0 + NORM_TOLERANCE) ** 2  # the backend's bound is for norms of 1
 _SCAN_QUERIES, _SCAN_ROWS = 512, 4096  # block of the exact scan: 16 MiB of float64
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from mining.contract.errors import InputError
 from mining.contract.schemas import BACKWARD, FORWARD, NEIGHBOR
-from mining.contract.vectors import unpack
+from mining.contract.vectors import NORM_TOLERANCE, norms, unpack
 from mining.knn.backends import nominator, thread_count
-from mining.knn.exact import NORM_TOLERANCE, TopK, search_both
+from mining.knn.exact import TopK, search_both
 
 _CHECK_ROWS = 4096
 
@@ -68,14 +68,13 @@ class Vectors:
 
     def _check_norms(self) -> None:
         for start in range(0, len(self), _CHECK_ROWS):
-            block = self.values[start : start + _CHECK_ROWS].astype(np.float32)
-            norms = np.sqrt(np.einsum("nd,nd->n", block, block))
-            wrong = np.flatnonzero(~(np.abs(norms - 1.0) <= NORM_TOLERANCE))
+            found = norms(self.values[start : start + _CHECK_ROWS])
+            wrong = np.flatnonzero(~(np.abs(found - 1.0) <= NORM_TOLERANCE))
             if wrong.size:
                 row = int(wrong[0])
                 raise InputError(
                     f"vectors: every norm must be 1, but {self.ids[start + row].as_py()!r} has "
-                    f"{norms[row]}; zero and NaN rows must be rejected before the search"
+                    f"{found[row]}; zero and NaN rows must be rejected before the search"
                 )
 
 
