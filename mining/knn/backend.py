@@ -11,6 +11,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mining.contract.vectors import NORM_TOLERANCE
+from mining.knn.keys import rows, similarities
+
 _UNIT_ROUNDOFF_F32 = 2.0**-24
 
 
@@ -19,16 +22,17 @@ class Nominees:
     """What a backend believes to be the nearest of each query, in any order within a query.
 
     Attributes:
-        similarity: float32 [Q, P], as the backend computed it.
         row: int64 [Q, P], distinct index rows within a query.
+        others: float64 [Q], proven: no row that is not nominated is more similar than that. Minus
+            infinity where all are, or where those that are have been found exactly.
     """
 
-    similarity: NDArray[np.float32]
     row: NDArray[np.int64]
+    others: NDArray[np.float64]
 
 
 class Nominator(Protocol):
-    """A kernel that nominates. It may be wrong by its error bound, and by no more."""
+    """A kernel that nominates. It may be wrong, but knows by how much."""
 
     def nominate(
         self,
@@ -39,17 +43,27 @@ class Nominator(Protocol):
     ) -> tuple[Nominees, Nominees]:
         """Nominate columns for every row, and rows for every column.
 
-        No other is more similar, as computed here.
-
         Args:
-            rows: float16 [N, D], N > 0; may be memory-mapped; not modified.
+            rows: float16 [N, D], N > 0, norms of about 1; may be memory-mapped; not modified.
             columns: float16 [M, D], M > 0; likewise.
             forward: nominees of a row, 1 to M.
             backward: nominees of a column, 1 to N.
         """
 
-    def error_bound(self, dim: int) -> float:
-        """Proven bound of |similarity computed here - exact similarity| for vectors of norm 1."""
+
+def nominees_above(heaps: NDArray[np.int64], index_rows: int, bound: float) -> Nominees:
+    """Nominees of similarities that are wrong by at most ``bound`` for vectors of norm 1.
+
+    Args:
+        heaps: int64 [Q, P], keys of the P most similar as computed.
+        index_rows: N; where all are nominated nothing else can be near.
+        bound: error of a similarity.
+    """
+    lowest = similarities(heaps).min(axis=1).astype(np.float64)
+    others = lowest + bound * (1.0 + NORM_TOLERANCE) ** 2
+    if heaps.shape[1] >= index_rows:
+        others = np.full(len(heaps), -np.inf)
+    return Nominees(row=rows(heaps), others=others)
 
 
 def float32_bound(dim: int) -> float:

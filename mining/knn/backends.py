@@ -9,11 +9,13 @@ from mining.contract.errors import ConfigError
 from mining.knn.backend import Nominator
 from mining.knn.faiss_flat import FaissFlat
 from mining.knn.one_pass import OnePass
+from mining.knn.prefix import Prefix
 from mining.knn.torch_tiles import TorchTiles
 
 BACKENDS: Mapping[str, Callable[[int], Nominator]] = {
     "exact": lambda threads: OnePass(threads=threads),
     "exact-cuda": lambda threads: TorchTiles(device="cuda"),
+    "exact-prefix": lambda threads: Prefix(threads=threads),
     "exact-torch": lambda threads: TorchTiles(device="cpu"),
     "faiss-flat": lambda threads: FaissFlat(threads=threads),
 }

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mining.contract.vectors import NORM_TOLERANCE
 from mining.knn.backend import Nominator, Nominees
 from mining.knn.keys import best, keys, rows, similarities
 from mining.knn.rescore import exact_similarity
 
-_BOUND_SLACK = (1.0 + NORM_TOLERANCE) ** 2  # the backend's bound is for norms of 1
 _SCAN_QUERIES, _SCAN_ROWS = 512, 4096  # block of the exact scan: 16 MiB of float64
 
 
@@ -43,9 +41,8 @@ def search_both(
 ) -> tuple[TopK, TopK]:
     """Nearest rows of ``y`` for every row of ``x``, and the other way round.
 
-    The backend nominates P > K rows. Every other row has an exact similarity of at most the lowest
-    nominated one plus the backend's error bound; a query is certified when its exact K-th
-    similarity is above that. The others are scanned in full.
+    The backend nominates P > K rows, and gives a bound of the similarity of all others; a query is
+    certified when its exact K-th similarity is above that. What is left is scanned in full.
 
     Args:
         x: float16 [N, D], norms of about 1.
@@ -58,10 +55,9 @@ def search_both(
     if not forward or not backward:
         return _none(len(x), forward), _none(len(y), backward)
     nominees = backend.nominate(x, y, _count(forward, len(y)), _count(backward, len(x)))
-    bound = backend.error_bound(x.shape[1]) * _BOUND_SLACK
     return (
-        _certified(x, y, forward, nominees[0], bound, threads),
-        _certified(y, x, backward, nominees[1], bound, threads),
+        _certified(x, y, forward, nominees[0], threads),
+        _certified(y, x, backward, nominees[1], threads),
     )
 
 
@@ -80,18 +76,14 @@ def _certified(
     index: NDArray[np.float16],
     k: int,
     nominees: Nominees,
-    bound: float,
     threads: int,
 ) -> TopK:
     exact = exact_similarity(queries, index, nominees.row, threads)
     found = best(keys(exact, nominees.row), k)
-    doubtful = np.empty(0, np.int64)
-    if nominees.row.shape[1] < len(index):
-        others = nominees.similarity.min(axis=1).astype(np.float64) + bound
-        doubtful = np.flatnonzero(similarities(found[:, -1]) <= others.astype(np.float32))
-        for start in range(0, len(doubtful), _SCAN_QUERIES):
-            some = doubtful[start : start + _SCAN_QUERIES]
-            found[some] = _scan(queries[some], index, k)
+    doubtful = np.flatnonzero(similarities(found[:, -1]) <= nominees.others)
+    for start in range(0, len(doubtful), _SCAN_QUERIES):
+        some = doubtful[start : start + _SCAN_QUERIES]
+        found[some] = _scan(queries[some], index, k)
     return TopK(similarity=similarities(found), row=rows(found), rescanned=len(doubtful))
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mining.contract.errors import ConfigError, InputError
-from mining.knn.backend import Nominees, float32_bound
-from mining.knn.keys import best, keys, rows, similarities
+from mining.knn.backend import Nominees, float32_bound, nominees_above
+from mining.knn.keys import best, keys
 
 _BLOCK_ROWS = 65536  # a side that is held in float32 at a time
 
@@ -37,17 +37,18 @@ class FaissFlat:
         backward: int,
     ) -> tuple[Nominees, Nominees]:
         """See :class:`mining.knn.backend.Nominator`."""
+        bound = float32_bound(rows.shape[1])
         with _faiss(self.threads) as faiss:
-            return _search(faiss, rows, columns, forward), _search(faiss, columns, rows, backward)
-
-    def error_bound(self, dim: int) -> float:
-        """See :func:`mining.knn.backend.float32_bound`."""
-        return float32_bound(dim)
+            return (
+                nominees_above(_search(faiss, rows, columns, forward), len(columns), bound),
+                nominees_above(_search(faiss, columns, rows, backward), len(rows), bound),
+            )
 
 
 def _search(
     faiss: ModuleType, queries: NDArray[np.float16], index: NDArray[np.float16], count: int
-) -> Nominees:
+) -> NDArray[np.int64]:
+    """Keys of the ``count`` most similar, int64 [Q, count]."""
     found = [np.empty((0, count), np.int64)]
     for at in range(0, len(queries), _BLOCK_ROWS):
         block = queries[at : at + _BLOCK_ROWS].astype(np.float32)
@@ -63,8 +64,7 @@ def _search(
                 )
             held = best(np.concatenate([held, keys(similarity, row + start)], axis=1), count)
         found.append(held)
-    every = np.concatenate(found)
-    return Nominees(similarity=similarities(every), row=rows(every))
+    return np.concatenate(found)
 
 
 @contextmanager

@@ -58,11 +58,12 @@ def _similarity(queries, index, rows, out):  # type: ignore[no-untyped-def]
         for d in range(queries.shape[1]):
             wide[d] = _widened(queries[q, d])
         for p in range(rows.shape[1]):
-            out[q, p] = _product(wide, index[rows[q, p]])
+            out[q, p] = product(wide, index[rows[q, p]])
 
 
 @njit(nogil=True, boundscheck=False, fastmath={"reassoc", "contract"}, cache=True)
-def _product(wide, stored):  # type: ignore[no-untyped-def]
+def product(wide, stored):  # type: ignore[no-untyped-def]
+    """Exact similarity of float32 [D] and of the bits of stored values, uint16 [D]."""
     total = 0.0  # exact, so that the order which the compiler chooses does not matter
     for d in range(wide.shape[0]):
         total += np.float64(wide[d]) * np.float64(_widened(stored[d]))

@@ -37,6 +37,7 @@ def scratch(columns: int, row_places: int, column_places: int) -> tuple[NDArray[
         np.zeros(STRIP, np.float32),
         np.zeros(row_places, np.float32),
         np.zeros((column_places + 1, STRIP), np.float32),
+        np.zeros(columns, np.float32),
     )
 
 
@@ -56,16 +57,16 @@ def scan(  # type: ignore[no-untyped-def]
         column_thresholds: float32 [W].
         own: of :func:`scratch`.
     """
-    mask, words, flagged, groups, top, _ = own
+    mask, words, flagged, groups, top = own[:5]
     places = row_heaps.shape[1]
     for i in range(tile.shape[0]):
         row = tile[i]
         threshold = row_thresholds[i]
         if threshold == LOWEST and places <= SEEDED_PLACES:
-            threshold = _seed(row, groups, top)
-        for q in range(_flag(row, column_thresholds, threshold, flagged)):
+            threshold = _below(highest_of_groups(row, groups, top))
+        for q in range(flag(row, column_thresholds, threshold, flagged)):
             strip = flagged[q]
-            _compare(row, column_thresholds, strip, threshold, mask)
+            compare(row, column_thresholds, strip, threshold, mask)
             for word in range(_WORDS):
                 if words[word] == 0:
                     continue
@@ -75,11 +76,11 @@ def scan(  # type: ignore[no-untyped-def]
                     j = np.int64(strip) + bit
                     similarity = tile[i, j]
                     if similarity > threshold:
-                        _push(row_heaps, i, key_of(similarity, first_column + j))
+                        push(row_heaps, i, key_of(similarity, first_column + j))
                         if row_heaps[i, 0] != EMPTY:
                             threshold = similarity_of(row_heaps[i, 0])
                     if similarity > column_thresholds[j]:
-                        _push(column_heaps, j, key_of(similarity, first_row + i))
+                        push(column_heaps, j, key_of(similarity, first_row + i))
                         if column_heaps[j, 0] != EMPTY:
                             column_thresholds[j] = similarity_of(column_heaps[j, 0])
         row_thresholds[i] = threshold
@@ -123,11 +124,8 @@ def _below(value):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, boundscheck=False, fastmath={"nnan", "nsz"}, cache=True)
-def _seed(row, groups, top):  # type: ignore[no-untyped-def]
-    """A threshold for a row that has seen nothing: just below the P-th highest of 64 maxima.
-
-    Each is of other columns, so that at least P similarities are as high.
-    """
+def highest_of_groups(row, groups, top):  # type: ignore[no-untyped-def]
+    """The P-th highest of 64 maxima; each is of other columns, so that at least P are as high."""
     for j in range(STRIP):
         groups[j] = LOWEST
     for strip in range(_ZERO, np.uint64(row.shape[0]), _STRIP):
@@ -145,11 +143,11 @@ def _seed(row, groups, top):  # type: ignore[no-untyped-def]
                 top[place] = top[place - 1]
                 place -= 1
             top[place] = value
-    return _below(top[last])
+    return top[last]
 
 
 @njit(nogil=True, boundscheck=False, fastmath=True, cache=True)
-def _flag(row, thresholds, threshold, flagged):  # type: ignore[no-untyped-def]
+def flag(row, thresholds, threshold, flagged):  # type: ignore[no-untyped-def]
     """Where the strips with a similarity above a threshold begin; how many there are."""
     count = 0
     for strip in range(_ZERO, np.uint64(row.shape[0]), _STRIP):
@@ -165,7 +163,7 @@ def _flag(row, thresholds, threshold, flagged):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, boundscheck=False, fastmath=True, cache=True)
-def _compare(row, thresholds, strip, threshold, mask):  # type: ignore[no-untyped-def]
+def compare(row, thresholds, strip, threshold, mask):  # type: ignore[no-untyped-def]
     """Which similarities of a strip are above a threshold: uint8 [64]."""
     values = row[strip : strip + _STRIP]
     others = thresholds[strip : strip + _STRIP]
@@ -174,7 +172,7 @@ def _compare(row, thresholds, strip, threshold, mask):  # type: ignore[no-untype
 
 
 @njit(nogil=True, boundscheck=False, cache=True)
-def _push(heaps, row, key):  # type: ignore[no-untyped-def]
+def push(heaps, row, key):  # type: ignore[no-untyped-def]
     """Replace the lowest key of a heap."""
     places = np.int64(heaps.shape[1])
     at = np.int64(0)

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mining.contract.errors import CapacityError
-from mining.knn.backend import Nominees, float32_bound
+from mining.knn.backend import Nominees, float32_bound, nominees_above
+from mining.knn.keys import keys
 
 if TYPE_CHECKING:
     import torch
@@ -77,7 +78,13 @@ class TorchTiles:
                     row_best[number].add(of_rows, left, real[0], forward)
                     own.add(of_columns, top, real[1], backward)
                 column_best.append(own)
-        return _nominees(row_best), _nominees(column_best)
+        bound = float32_bound(rows.shape[1])
+        if self.device == "cuda":
+            bound *= _TENSOR_CORE_FACTOR
+        return (
+            nominees_above(_keys(row_best), len(columns), bound),
+            nominees_above(_keys(column_best), len(rows), bound),
+        )
 
     def _tops(self) -> Callable[..., tuple[Top, Top]]:
         """What finds the best of a tile."""
@@ -87,10 +94,6 @@ class TorchTiles:
 
         fused = installed() if self.fused is None else self.fused
         return tops if fused else _plain_tops
-
-    def error_bound(self, dim: int) -> float:
-        """That of float32, times a factor on tensor cores."""
-        return float32_bound(dim) * (_TENSOR_CORE_FACTOR if self.device == "cuda" else 1.0)
 
     def _loaded(self, values: NDArray[np.float16]) -> torch.Tensor:
         """Rows on the device, whole groups of them: those that only fill one are zeros."""
@@ -159,7 +162,7 @@ def _top_of_rows(tile: torch.Tensor, count: int) -> Top:
     return values, best.gather(1, place // GROUP) * GROUP + place % GROUP
 
 
-def _nominees(found: list[_Best]) -> Nominees:
+def _keys(found: list[_Best]) -> NDArray[np.int64]:
     values = [np.asarray(one.values.cpu()) for one in found if one.values is not None]
     rows = [np.asarray(one.found.cpu()) for one in found if one.found is not None]
-    return Nominees(similarity=np.concatenate(values), row=np.concatenate(rows))
+    return keys(np.concatenate(values), np.concatenate(rows))

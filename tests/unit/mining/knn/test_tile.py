@@ -152,10 +152,7 @@ class Coarse:
 
     def highest(self, similarity, count):
         row = np.argsort(similarity, axis=1)[:, -count:]
-        return Nominees(similarity=np.take_along_axis(similarity, row, axis=1), row=row)
-
-    def error_bound(self, dim):
-        return 0.0501
+        return Nominees(row=row, others=np.take_along_axis(similarity, row, axis=1)[:, 0] + 0.0501)
 
 
 @pytest.mark.parametrize("name", ["gaussian", "clustered", "hubs", "duplicates"])
@@ -176,10 +173,7 @@ class Contrary(Coarse):
 
     def highest(self, similarity, count):
         row = np.argsort(similarity, axis=1, kind="stable")[:, -count:]
-        return Nominees(similarity=np.take_along_axis(similarity, row, axis=1), row=row)
-
-    def error_bound(self, dim):
-        return 0.0
+        return Nominees(row=row, others=np.take_along_axis(similarity, row, axis=1)[:, 0])
 
 
 def test_ties_with_rows_that_were_not_nominated_go_by_id(monkeypatch):
