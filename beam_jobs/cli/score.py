@@ -71,8 +71,8 @@ def score_command(pairs: str, target: str, no_header: bool, quiet: bool, **optio
     counted once. Scores depend on how many those are: compare them within one corpus. Text only:
     speech is not embedded here, a pair of speech is scored by its transcripts if it has them.
 
-    Memory: the whole corpus, the vectors of its distinct sentences (2 bytes a dimension), and of one
-    language pair at a time the neighbours (some 100 bytes for each of the k).
+    Memory: the whole corpus, the vectors of its distinct sentences (2 bytes a dimension), and the k
+    neighbours of every sentence of one language pair at a time.
     """
     given = _read_options(options)
     # the encoder's library takes seconds to import: not before the command line is right
