@@ -93,21 +93,10 @@ def score_corpus(
         tile_rows: rows a side compared at a time; never decides the result.
         threads: of the search; None: as the process has them.
     """
-    count = len(rows.src)
-    reason: list[str | None] = [None] * count
-    detail: list[str | None] = [None] * count
-    for row, what in rows.damage.items():
-        reason[row], detail[row] = what.reason, what.detail
-    lost = np.zeros(rows.sentences.num_rows + 1, dtype=bool)  # the last: no sentence
-    lost[list(refused)] = True
-    for row in np.flatnonzero(lost[rows.src] | lost[rows.tgt]).tolist():
-        for side, sentence in (("source", int(rows.src[row])), ("target", int(rows.tgt[row]))):
-            if sentence in refused and reason[row] is None:
-                reason[row] = refused[sentence][0]
-                detail[row] = f"{side}: {refused[sentence][1]}"
+    reason, detail = _reasons(rows, refused)
     open_rows = np.array([row for row, why in enumerate(reason) if why is None], np.int64)
     langs = np.array(rows.sentences["lang"].to_pylist(), dtype=object)
-    columns = _Columns(count)
+    columns = _Columns(len(reason))
     told = []
     for pair, some in _by_langs(rows, open_rows, langs):
         src_ids, src = _pool(rows, rows.src[some])
@@ -128,6 +117,25 @@ def score_corpus(
             )
         )
     return ScoredCorpus(figures=columns.table(reason, detail), langs=tuple(told))
+
+
+def _reasons(
+    rows: PairRows, refused: Mapping[int, tuple[str, str]]
+) -> tuple[list[str | None], list[str | None]]:
+    """Why each row cannot be scored, and one line about it; None: it can."""
+    count = len(rows.src)
+    reason: list[str | None] = [None] * count
+    detail: list[str | None] = [None] * count
+    for row, what in rows.damage.items():
+        reason[row], detail[row] = what.reason, what.detail
+    lost = np.zeros(rows.sentences.num_rows + 1, dtype=bool)  # the last: no sentence
+    lost[list(refused)] = True
+    for row in np.flatnonzero(lost[rows.src] | lost[rows.tgt]).tolist():
+        for side, sentence in (("source", int(rows.src[row])), ("target", int(rows.tgt[row]))):
+            if sentence in refused and reason[row] is None:
+                reason[row] = refused[sentence][0]
+                detail[row] = f"{side}: {refused[sentence][1]}"
+    return reason, detail
 
 
 def with_figures(own: pa.Table, figures: pa.Table) -> tuple[pa.Table, dict[str, str]]:

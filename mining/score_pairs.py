@@ -30,7 +30,7 @@ def score_pairs(
 ) -> Scored:
     """Score given pairs of rows of ``x`` and ``y`` among the neighbours that both have in each other.
 
-    Memory: both arrays as given, some 100 bytes for each of the k neighbours of every row, and a tile.
+    Memory: both arrays as given, the k neighbours of every row as NEIGHBOR tables, and a tile.
 
     Args:
         x: float16 [S, D], distinct source sentences as :func:`mining.contract.vectors.to_stored` gives

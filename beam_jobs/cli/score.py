@@ -28,9 +28,10 @@ _MARGINS = ("ratio", "distance", "absolute")
 
 @dataclass(frozen=True, kw_only=True)
 class _Given:
-    """What the command line says."""
+    """What the command line says; ``known``: languages the model was made for, empty if unknown."""
 
     config: Config | None
+    known: tuple[str, ...]
     model: ModelRef
     settings: ScoreSettings
     columns: PairColumns
@@ -70,11 +71,13 @@ def score_command(pairs: str, target: str, no_header: bool, quiet: bool, **optio
     counted once. Scores depend on how many those are: compare them within one corpus. Text only:
     speech is not embedded here, a pair of speech is scored by its transcripts if it has them.
 
-    Memory: the whole corpus, the vectors of its distinct sentences (2 bytes a dimension), and of one
-    language pair at a time the neighbours (some 100 bytes for each of the k).
+    Memory: the whole corpus, the vectors of its distinct sentences (2 bytes a dimension), and the k
+    neighbours of every sentence of one language pair at a time.
     """
     given = _read_options(options)
     # the encoder's library takes seconds to import: not before the command line is right
+    import pyarrow.compute as pc
+
     from encoders import load_encoder
     from encoders.sentences import embed_sentences
     from mining.io.filesystem import Storage
@@ -88,6 +91,12 @@ def score_command(pairs: str, target: str, no_header: bool, quiet: bool, **optio
     where = canonical_uri(pairs)
     corpus = read_pair_files(where, storage, header=not no_header)
     rows = prepare_pairs(corpus, given.columns, where)
+    langs = pc.unique(rows.sentences["lang"]).to_pylist()
+    foreign = [lang for lang in langs if given.known and lang not in given.known]
+    if foreign:
+        progress.warn(
+            f"model {given.model.path}: was not made for {', '.join(foreign)}: scores there mean little"
+        )
     encoder = load_encoder(given.model, device=given.device, threads=given.threads)
     progress.say(f"embed: {rows.sentences.num_rows} sentences of {corpus.table.num_rows} rows")
     vectors, refused = embed_sentences(encoder, rows.sentences)
@@ -131,6 +140,7 @@ def _read_options(options: dict[str, Any]) -> _Given:
     execution = config.execution if config else None
     return _Given(
         config=config,
+        known=card.languages,
         model=model,
         settings=settings,
         columns=PairColumns(

@@ -82,17 +82,18 @@ def _compress(words, length, state):  # type: ignore[no-untyped-def]
     for round_ in range(12):
         order = _SIGMA[round_ % 10]
         for i in range(4):
-            _mix(state, i, i + 4, i + 8, i + 12, words[order[2 * i]], words[order[2 * i + 1]])
+            _mix(state, (i, i + 4, i + 8, i + 12), words[order[2 * i]], words[order[2 * i + 1]])
         for i in range(4):
-            x, y = words[order[2 * i + 8]], words[order[2 * i + 9]]
-            _mix(state, i, (i + 1) % 4 + 4, (i + 2) % 4 + 8, (i + 3) % 4 + 12, x, y)
+            places = i, (i + 1) % 4 + 4, (i + 2) % 4 + 8, (i + 3) % 4 + 12
+            _mix(state, places, words[order[2 * i + 8]], words[order[2 * i + 9]])
     state[0] ^= first ^ state[8]
     state[1] ^= second ^ state[9]
 
 
 @numba.njit(cache=True)
-def _mix(state, a, b, c, d, x, y):  # type: ignore[no-untyped-def]
-    """The function G."""
+def _mix(state, places, x, y):  # type: ignore[no-untyped-def]
+    """The function G, on four places of the state."""
+    a, b, c, d = places
     state[a] += state[b] + x
     state[d] = _rotated(state[d] ^ state[a], 32)
     state[c] += state[d]

@@ -61,7 +61,8 @@ def read_pair_files(uri: str, storage: Storage, *, header: bool = True) -> PairF
         raise InputError(f"{uri}: files must have the same columns, but do not: {error}") from None
     if not table.num_rows:
         raise InputError(f"{uri}: must hold at least one row, but holds none")
-    damage, start = {}, 0
+    damage: dict[int, Damage] = {}
+    start = 0
     for part in parts:
         damage |= {start + row: what for row, what in part.damage.items()}
         start += part.table.num_rows

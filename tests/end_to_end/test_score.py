@@ -119,6 +119,14 @@ def test_k_margin_and_preset_decide(tmp_path: Path, mining: Cli) -> None:
     assert all(row["margin_score"] == row["similarity"] for row in figures(target))
 
 
+def test_a_language_that_the_model_was_not_made_for_is_said(tmp_path: Path, mining: Cli) -> None:
+    target = tmp_path / "out.parquet"
+    done = mining("score", tsv(tmp_path), "--langs", "swa-eng", "--to", target)
+    assert done.code == 0, done.err
+    assert "builtin: was not made for swa: scores there mean little" in done.err
+    assert figures(target)[0]["margin_score"] > 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
