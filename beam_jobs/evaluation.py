@@ -246,7 +246,7 @@ def _side(
 ) -> Side:
     """All embedded segments of one language, sorted by id."""
     embeddings = plan.embeddings()
-    pool = read_pool([embeddings[m.name] for m in manifests], lang, None, plan.run.storage)
+    pool = read_pool([embeddings[m.name] for m in manifests], lang, plan.run.storage)
     measures = ["num_samples", "sample_rate_hz"] if modality == SPEECH else ["length"]
     segments = _segments(plan, manifests, lang, ["segment_id", *measures])
     place = pc.index_in(pool["segment_id"], segments["segment_id"].combine_chunks())

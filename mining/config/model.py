@@ -298,6 +298,10 @@ class Execution:
         threads: threads of torch and FAISS in a process; null: one per core. Vectors of large models
             may differ in the last bits between thread counts.
         tile_rows: rows a side of a k-NN tile; memory grows with it.
+        keep_tiles: keep the results of k-NN tiles under ``OUTPUT/_state/tiles``, so that a later run
+            with a further corpus searches only the tiles that hold its rows. They take about
+            6 k bytes a row and block of the other side, and the same the other way; a run needs that
+            room while it searches in any case. ``false`` frees it when the neighbours are finished.
         backend: k-NN backend.
         device: ``auto`` takes a GPU if there is one.
         storage: fsspec options by protocol, e.g. ``{s3: {endpoint_url: ...}}``.
@@ -307,6 +311,7 @@ class Execution:
     shards: int | None = setting(default=None, low=1)
     threads: int | None = setting(default=None, low=1)
     tile_rows: int = setting(default=65536, low=16)
+    keep_tiles: bool = True
     backend: str = "faiss-flat"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     storage: Mapping[str, Mapping[str, Any]] = setting(default={})

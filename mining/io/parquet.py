@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from mining.contract.errors import DatasetError, SchemaError
 from mining.contract.schemas import checked
-from mining.io.filesystem import Storage, open_read, write_atomic
+from mining.io.filesystem import Storage, exists, open_read, write_atomic
 
 _ROW_GROUP_ROWS = 65536  # fixed: the bytes of a file must not depend on who wrote it
 _CODEC, _CODEC_LEVEL = "zstd", 3
@@ -122,3 +122,14 @@ def read_part(
             f"{uri}: must be a Parquet file of this run, but is damaged ({error}); remove {folder} "
             "and the folders of the same name below _state, and run again"
         ) from None
+
+
+def count_rows(uri: str, storage: Storage) -> int | None:
+    """Rows of a Parquet file, by its footer; None if there is no whole file."""
+    if not exists(uri, storage):
+        return None
+    try:
+        with open_read(uri, storage) as handle:
+            return int(pq.ParquetFile(handle).metadata.num_rows)
+    except (pa.ArrowException, OSError):
+        return None
