@@ -112,7 +112,9 @@ class Knn(Stage):
     def _blocks(self) -> dict[tuple[str, str], list[Block]]:
         """The blocks of each side and language. Cut from manifests, so everywhere the same."""
         rows = self.run.config.execution.tile_rows
-        needed = [(s, lang) for pair in self.lang_pairs for s, lang in zip(self._sides, pair, strict=True)]
+        needed = [
+            (s, lang) for pair in self.lang_pairs for s, lang in zip(self._sides, pair, strict=True)
+        ]
         return {
             (side, lang): blocks_of(self._datasets(side), lang, rows)
             for side, lang in dict.fromkeys(needed)
@@ -319,7 +321,9 @@ class Knn(Stage):
             return []
         used = []
         for pair in self.lang_pairs:
-            rows, columns = ([self._facts(p).content for p in places] for places in self._grid(pair))
+            rows, columns = (
+                [self._facts(p).content for p in places] for places in self._grid(pair)
+            )
             used += [(self.forward_k, rows, columns), (self.backward_k, columns, rows)]
         return used
 

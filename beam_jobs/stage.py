@@ -119,7 +119,7 @@ class Stage(ABC):
         return
 
     def tidy(self) -> None:
-        """Remove what nothing uses. Called in the launcher, on one of the stages, when all are finished."""
+        """Remove what is unused. Called in the launcher on one of the stages when all are finished."""
         return
 
     def remark(self) -> str:

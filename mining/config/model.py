@@ -300,7 +300,7 @@ class Execution:
         tile_rows: rows a side of a k-NN tile; memory grows with it.
         keep_tiles: keep the results of k-NN tiles under ``OUTPUT/_state/tiles``, so that a later run
             with a further corpus searches only the tiles that hold its rows. They take about
-            6 k bytes a row and block of the other side, and the same the other way; a run needs that
+            8 k bytes a row and block of the other side, and the same the other way; a run needs that
             room while it searches in any case. ``false`` frees it when the neighbours are finished.
         backend: k-NN backend.
         device: ``auto`` takes a GPU if there is one.

@@ -129,7 +129,9 @@ def read_pool(datasets: Sequence[Dataset], lang: str, storage: Storage) -> pa.Ta
         lang: whose rows.
         storage: fsspec options.
     """
-    return distinct(pa.concat_tables(_read(datasets, lang, None, storage, ("segment_id", "vector"))))
+    return distinct(
+        pa.concat_tables(_read(datasets, lang, None, storage, ("segment_id", "vector")))
+    )
 
 
 def _read(
