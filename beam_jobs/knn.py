@@ -16,13 +16,13 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from beam_jobs.stage import Stage, Unit
-from beam_jobs.tasks import modality_of
+from beam_jobs.neighbors import SOURCE, TARGET, Neighbors
+from beam_jobs.stage import Unit
+from beam_jobs.tasks import LangPair
 from mining.contract.errors import DatasetError
 from mining.contract.schemas import BACKWARD, FORWARD, NEIGHBOR
 from mining.io.dataset import (
     Receipt,
-    has_manifest,
     read_json,
     read_receipt,
     remove_strays,
@@ -30,13 +30,11 @@ from mining.io.dataset import (
 )
 from mining.io.filesystem import list_glob
 from mining.io.parquet import write_part
-from mining.io.pools import Block, Dataset, blocks_of, content_of, read_block
+from mining.io.pools import Block, blocks_of, content_of, read_block
 from mining.io.tiles import Tiles, neighbors_of, tile_address, tile_of
 from mining.knn import Vectors, merge_neighbors, search_tile_both
 
-LangPair = tuple[str, str]
 Place = tuple[str, str, int]  # of a block: side, language, number
-_SOURCE, _TARGET = "source", "target"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,65 +46,22 @@ class _Facts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Knn(Stage):
-    """Neighbours of one task.
+class Knn(Neighbors):
+    """Neighbours of one task among all rows of the other side."""
 
-    Attributes:
-        sources: embeddings of the source corpora, in the task's order.
-        targets: of the target corpora.
-        lang_pairs: (source, target) languages, each with rows on both sides.
-        forward_k: neighbours of a source row.
-        backward_k: neighbours of a target row.
-    """
-
-    sources: tuple[Dataset, ...]
-    targets: tuple[Dataset, ...]
-    lang_pairs: tuple[LangPair, ...]
-    forward_k: int
-    backward_k: int
-    name: ClassVar[str] = "knn"
     phases: ClassVar[tuple[str, ...]] = ("blocks", "tiles", "merge")
     version: ClassVar[int] = 2
 
     @cached_property
     def hash(self) -> str:
         """Decided by the embeddings' bytes, the languages and k."""
-        return self.hash_of(
-            {
-                "sources": [dataset.manifest.content for dataset in self.sources],
-                "targets": [dataset.manifest.content for dataset in self.targets],
-                "langs": self.lang_pairs,
-                "k": (self.forward_k, self.backward_k),
-            },
-        )
-
-    @property
-    def folder(self) -> str:
-        """Folder of the neighbours."""
-        return self.run.dataset("neighbors", self.subject, self.hash)
+        return self.hash_of(self.decides())
 
     @property
     def _tiles(self) -> Tiles:
         return Tiles(folder=self.run.state("tiles"), storage=self.run.storage)
 
-    @property
-    def src_modality(self) -> str:
-        """Text or speech."""
-        return modality_of(self.run.config, [side.manifest.name for side in self.sources])
-
-    @property
-    def tgt_modality(self) -> str:
-        """Text or speech."""
-        return modality_of(self.run.config, [side.manifest.name for side in self.targets])
-
-    def is_done(self) -> bool:
-        """Whether the neighbours are finished."""
-        return has_manifest(self.folder, self.hash, self.run.storage)
-
     # Blocks
-
-    def _datasets(self, side: str) -> tuple[Dataset, ...]:
-        return self.sources if side == _SOURCE else self.targets
 
     @cached_property
     def _blocks(self) -> dict[tuple[str, str], list[Block]]:
@@ -116,14 +71,14 @@ class Knn(Stage):
             (s, lang) for pair in self.lang_pairs for s, lang in zip(self._sides, pair, strict=True)
         ]
         return {
-            (side, lang): blocks_of(self._datasets(side), lang, rows)
+            (side, lang): blocks_of(self.datasets(side), lang, rows)
             for side, lang in dict.fromkeys(needed)
         }
 
     @property
     def _sides(self) -> tuple[str, str]:
         """Names of both sides; one where they are the same, so that no block is read twice."""
-        return _SOURCE, _SOURCE if self.targets == self.sources else _TARGET
+        return SOURCE, SOURCE if self.targets == self.sources else TARGET
 
     def _places(self, side: str, lang: str) -> list[Place]:
         return [(side, lang, number) for number in range(len(self._blocks[side, lang]))]
@@ -137,7 +92,7 @@ class Knn(Stage):
         """Rows of a block, and how many of it stand in an earlier corpus."""
         side, lang, number = place
         block = self._blocks[side, lang][number]
-        taken = read_block(self._datasets(side), lang, block, self.run.storage, columns)
+        taken = read_block(self.datasets(side), lang, block, self.run.storage, columns)
         return taken.rows, taken.elsewhere
 
     def _vectors(self, place: Place) -> Vectors:
@@ -217,15 +172,12 @@ class Knn(Stage):
             counters={"tiles": 1, "tiles_searched": int(not there), "similarities": similarities},
         )
 
-    def _k(self, direction: str) -> int:
-        return self.forward_k if direction == FORWARD else self.backward_k
-
     def _address(self, queries: _Facts, index: _Facts, direction: str) -> str:
-        return tile_address(queries.content, index.content, self._k(direction))
+        return tile_address(queries.content, index.content, self.k_of(direction))
 
     def _due(self, queries: _Facts, index: _Facts, direction: str) -> int:
         """How many neighbours the rows of a tile have in it."""
-        return queries.rows * min(self._k(direction), index.rows)
+        return queries.rows * min(self.k_of(direction), index.rows)
 
     def _search(self, row: Place, column: Place) -> None:
         """Search a tile and keep what was found, both ways."""
@@ -257,7 +209,7 @@ class Knn(Stage):
             tables.append(
                 neighbors_of(self._tiles.read(address), queries, self._ids(other), direction)
             )
-        merged = merge_neighbors(tables, self._k(direction))
+        merged = merge_neighbors(tables, self.k_of(direction))
         part = write_part(self.folder, f"{unit.key}.parquet", merged, NEIGHBOR, self.run.storage)
         return Receipt(
             unit=unit.key, parts={"neighbors": (part,)}, counters={"neighbors": part.rows}
@@ -285,13 +237,8 @@ class Knn(Stage):
             )
         paths = [part.path for receipt in merged for part in receipt.parts["neighbors"]]
         remove_strays(self.folder, paths, self.run.storage)
-        attributes = {
-            "k": self.forward_k,
-            "backward_k": self.backward_k,
-            "langs": [f"{src}-{tgt}" for src, tgt in self.lang_pairs],
-        }
         write_json(self._references(self.subject), self._used(), self.run.storage)
-        self.publish({"neighbors": self.folder}, merged, attributes)
+        self.publish({"neighbors": self.folder}, merged, self.attributes())
 
     def _distinct_rows(self) -> dict[tuple[str, str], int]:
         """Distinct rows of each side and language."""
@@ -302,7 +249,7 @@ class Knn(Stage):
             rows[side, lang] += receipt.counters["rows"]
             held[side, lang] += receipt.counters["rows"] + receipt.counters["elsewhere"]
         for (side, lang), count in held.items():
-            due = sum(data.manifest.langs.get(lang, 0) for data in self._datasets(side))
+            due = sum(data.manifest.langs.get(lang, 0) for data in self.datasets(side))
             if count != due:
                 raise DatasetError(
                     f"knn {self.subject}: must search {due} rows of {lang}, but has {count}; this is "

@@ -197,6 +197,18 @@ class LangPairs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DocumentPairs:
+    """Documents that are translations of each other, as another tool aligned them.
+
+    Attributes:
+        pairs: TSV file (also .gz .zst .bz2 .xz) with columns src_doc_id and tgt_doc_id, the ids that
+            ``columns.id`` of the corpora names. A document may stand in many pairs.
+    """
+
+    pairs: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """Which corpora are mined against which.
 
@@ -207,11 +219,16 @@ class Task:
             among them where the corpora differ; ``all_unordered``: where one corpus stands on both
             sides, each pair once, in alphabetical order; a list such as ``[deu-eng, deu-deu]``; or
             two lists.
+        documents: mine within paired documents only: ``same_id``: documents of one id are paired; or
+            ``{pairs: FILE}``. Neighbours and margins are then among the sentences of the paired
+            documents; a sentence that stands in several documents is in all of them. Not given: every
+            sentence is compared with every other.
     """
 
     source: str | tuple[str, ...]
     target: str | tuple[str, ...]
     langs: Literal["all", "all_unordered"] | tuple[str, ...] | LangPairs = "all_unordered"
+    documents: Literal["same_id"] | DocumentPairs | None = None
 
     def __post_init__(self) -> None:
         if not self.sources or not self.targets:
