@@ -19,7 +19,7 @@ from typing import ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_jobs.neighbors import SOURCE, TARGET, Neighbors
+from beam_jobs.neighbors import SOURCE, TARGET, Neighbors, pools_within
 from beam_jobs.spills import Notes, Spills, gathered
 from beam_jobs.stage import Unit, reason_counters
 from beam_jobs.tasks import LangPair
@@ -29,6 +29,7 @@ from mining.contract.ids import partitions_of
 from mining.contract.schemas import BACKWARD, FORWARD, NEIGHBOR, OCCURRENCE, REJECT
 from mining.io.dataset import Manifest, Receipt, read_manifest, remove_strays, remove_tree
 from mining.io.document_pairs import DOCUMENT_PAIR, DocumentGroups, read_document_pairs
+from mining.io.filesystem import remove
 from mining.io.parquet import read_part, write_part
 from mining.io.pools import Block, read_block
 from mining.knn import DocumentSearch, merge_within, search_documents
@@ -64,15 +65,7 @@ class DocumentKnn(Neighbors):
 
     def pools(self, pair: LangPair) -> tuple[int, int]:
         """Mean rows that a target row, and a source row, is compared with, rounded."""
-        reached = read_manifest(self.folder, self.run.storage).counters
-        name = "-".join(pair)
-        sizes = []
-        for direction in (BACKWARD, FORWARD):
-            of = f"{name}.{direction}"
-            sizes.append(
-                round(reached.get(f"reach.{of}", 0) / max(1, reached.get(f"kept.{of}", 0)))
-            )
-        return sizes[0], sizes[1]
+        return pools_within(read_manifest(self.folder, self.run.storage), pair)
 
     # Read once a worker, not once a unit:
 
@@ -329,6 +322,8 @@ class DocumentKnn(Neighbors):
             remove_strays(folder, paths, self.run.storage)
         self.publish({"rejects": self.rejects_folder(), "neighbors": self.folder}, done, attributes)
         remove_tree(f"{self.home}/spill", self.run.storage)
+        # of this task when it was mined without documents
+        remove(self.run.state("tiles_used", f"{self.subject}.json"), self.run.storage)
 
     def _facts(self, known: list[Receipt]) -> dict[str, object]:
         """Documents that the pairs name and that no corpus holds: how many, and some."""

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from beam_jobs.neighbors import pools_within
 from beam_jobs.pairs import Pairs
 from beam_jobs.plan import Plan
 from beam_jobs.progress import one_of_each_kind
@@ -88,7 +89,11 @@ def calibrate_task(plan: Plan, task: str, targets: Sequence[float | None]) -> Ca
         candidates = score_candidates(*stage.neighbor_tables(key.langs), stage.settings, *spans)
         settings = replace(stage.settings, threshold=None, score_max=None)
         kept, _ = select_spans(candidates, settings, *spans)
-        src_rows, tgt_rows = pool_sizes((key.src_lang, key.tgt_lang), *pools)
+        pair = (key.src_lang, key.tgt_lang)
+        within = "documents" in stage.neighbors.attributes
+        src_rows, tgt_rows = (
+            pools_within(stage.neighbors, pair) if within else pool_sizes(pair, *pools)
+        )
         conditions = Conditions(
             margin=stage.settings.margin,
             k=stage.settings.k,

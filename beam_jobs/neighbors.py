@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from beam_jobs.stage import Stage
 from beam_jobs.tasks import LangPair, modality_of, pool_sizes
-from mining.contract.schemas import FORWARD
-from mining.io.dataset import has_manifest
+from mining.contract.schemas import BACKWARD, FORWARD
+from mining.io.dataset import Manifest, has_manifest
 from mining.io.pools import Dataset
 
 SOURCE, TARGET = "source", "target"
@@ -88,3 +88,13 @@ class Neighbors(Stage):
             "backward_k": self.backward_k,
             "langs": [f"{src}-{tgt}" for src, tgt in self.lang_pairs],
         }
+
+
+def pools_within(neighbors: Manifest, pair: LangPair) -> tuple[int, int]:
+    """Mean rows that a target row, and a source row, was compared with within documents, rounded."""
+    sizes = []
+    for direction in (BACKWARD, FORWARD):
+        of = f"{'-'.join(pair)}.{direction}"
+        reached, rows = (neighbors.counters.get(f"{what}.{of}", 0) for what in ("reach", "kept"))
+        sizes.append(round(reached / max(1, rows)))
+    return sizes[0], sizes[1]

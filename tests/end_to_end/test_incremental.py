@@ -153,3 +153,35 @@ def test_killed_while_a_corpus_is_added(world: World, mining: Cli) -> None:
     assert searched <= after - before
     assert digests(world.output, "pairs") == digests(scratch, "pairs")
     current_neighbors(world.output, scratch)
+
+
+@pytest.mark.usefixtures("no_beam")
+def test_a_further_file_leaves_parts_of_the_embeddings_as_they_are(
+    world: World, mining: Cli
+) -> None:
+    """Parts that got no row of it are taken over whole; all are those of a run from scratch."""
+    world.change(partitions=16, model={"path": "spelling"})
+    embed = ("embed", "--config", world.config)
+    for stage in ("prepare", "embed"):
+        assert mining(stage, "--config", world.config).code == 0
+    rows = "id\tlang\ttext\nmore-1\tdeu\tein weiterer Satz\nmore-2\teng\tanother sentence\n"
+    (world.folder / "texts-9.tsv").write_text(rows)
+    assert mining("prepare", "--config", world.config).code == 0
+    done = mining(*embed)
+    assert done.code == 0, done.err
+    newest = max((world.output / "_state/embed/texts").iterdir(), key=lambda p: p.stat().st_mtime)
+    notes = [json.loads(path.read_text())["notes"] for path in newest.glob("embed/*.json")]
+    assert len(notes) == 16
+    taken = sum(note["taken_over"] for note in notes)
+    assert 14 <= taken < 16
+    assert f"texts: {taken} of 16 parts are those of an earlier run" in done.err
+
+    scratch = world.folder / "scratch"
+    for stage in ("prepare", "embed"):
+        assert mining(stage, "--config", world.config, "--output", scratch).code == 0
+    for kind in ("embeddings", "rejects/embed"):
+        wanted = digests(scratch, kind)
+        assert len(wanted) == 16
+        assert wanted.items() <= digests(world.output, kind).items()
+    other = mining(*embed, "--set", "model.space=other")
+    assert "of an earlier run" not in other.err
