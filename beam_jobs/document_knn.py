@@ -167,7 +167,9 @@ class DocumentKnn(Neighbors):
         refused = _rejects(
             rows["segment_id"].filter(alone), f"{lang}, {side}: in no paired document"
         )
-        part = write_part(self.rejects_folder(), f"{unit.key}.parquet", refused, REJECT, storage)
+        # no number of groups in its name: it follows how the work is done
+        name = f"{side}.{lang}.{path}"
+        part = write_part(self.rejects_folder(), name, refused, REJECT, storage)
         return Receipt(
             unit=unit.key,
             parts={"rejects": (part,)},
@@ -212,11 +214,8 @@ class DocumentKnn(Neighbors):
         return pa.concat_tables([schema.empty_table(), *(table.cast(schema) for table in tables)])
 
     def _search(self, unit: Unit) -> Receipt:
-        pair, group, execution = (
-            tuple(unit.args["pair"]),
-            unit.args["group"],
-            self.run.config.execution,
-        )
+        execution = self.run.config.execution
+        pair, group = tuple(unit.args["pair"]), unit.args["group"]
         source, target = (self._members(side, lang, group)
                           for (_, side), lang in zip(_SIDES, pair, strict=True))  # fmt: skip
         pairs = self._groups.pairs_of(group, source, target)
@@ -297,7 +296,8 @@ class DocumentKnn(Neighbors):
         paired documents hold nothing of the other language + rows with neighbours.
 
         Raises:
-            InputError: if no document of the pairs is in the corpora, on one side.
+            InputError: if no document of the pairs is in the corpora, on one side, or no two documents
+                that are paired.
         """
         dealt, merged = self.receipts("deal"), self.receipts("merge")
         known = [r for u, r in zip(self.units("search"), self.receipts("search"), strict=True)
@@ -317,6 +317,11 @@ class DocumentKnn(Neighbors):
                     f"knn {self.subject} {name}: must account for {counted[f'rows.{pool}']} rows, but "
                     f"does for {accounted}; this is a fault of the program"
                 )
+        if not counted["neighbors"]:
+            raise InputError(
+                f"tasks.{self.subject}.documents: some pair of documents must have sentences on both "
+                f"sides in the languages of the task, but none has; see {self.rejects_folder()}"
+            )
         for kind, folder in (("neighbors", self.folder), ("rejects", self.rejects_folder())):
             paths = [part.path for receipt in done for part in receipt.parts.get(kind, ())]
             remove_strays(folder, paths, self.run.storage)

@@ -307,10 +307,7 @@ class Plan:
         lang_pairs: tuple[LangPair, ...],
     ) -> Neighbors:
         """The stage of one task: among all rows, or within paired documents."""
-        task, documents = (
-            self.run.config.tasks[name],
-            self._document_pairs(self.run.config.tasks[name]),
-        )
+        task = self.run.config.tasks[name]
         what: dict[str, Any] = {
             "run": self.run,
             "subject": name,
@@ -322,6 +319,7 @@ class Plan:
         }
         if task.documents is None:
             return Knn(**what)
+        documents = self._document_pairs(task)
         sides = [[dataset.manifest for dataset in side] for side in (sources, targets)]
         rows = max(sum(pool_sizes(pair, *sides)) for pair in lang_pairs)
         return DocumentKnn(

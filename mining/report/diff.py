@@ -6,7 +6,7 @@ One language pair of one task is held at a time: its ids and scores, and the row
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -115,13 +115,16 @@ class PairSet:
         src, tgt = key[1].split("-")
         names = [*columns, *(name for name in ("src_lang", "tgt_lang") if name not in columns)]
         schema = pa.schema([PAIR.field(name) for name in names])
-        tables = [schema.empty_table()]
-        for uri in self.files.get(key, ()):
-            table = _read(uri, names, self.storage).cast(schema)
+
+        def keep(table: pa.Table) -> pa.Table:
             wanted = pc.and_(pc.equal(table["src_lang"], src), pc.equal(table["tgt_lang"], tgt))
             if ids is not None:
                 wanted = pc.and_(wanted, pc.is_in(table["pair_id"], value_set=ids))
-            tables.append(table.filter(wanted))
+            return table.filter(wanted)
+
+        tables = [schema.empty_table()]
+        for uri in self.files.get(key, ()):
+            tables.append(_read(uri, names, self.storage, keep).select(names).cast(schema))
         found = pa.concat_tables(tables).select(list(columns)).sort_by("pair_id").combine_chunks()
         twice = pc.equal(found["pair_id"][1:], found["pair_id"][:-1])
         if pc.any(twice, min_count=0).as_py():
@@ -185,11 +188,18 @@ def _check(uri: str, storage: Storage) -> None:
         )
 
 
-def _read(uri: str, columns: Sequence[str], storage: Storage) -> pa.Table:
+def _read(
+    uri: str,
+    columns: Sequence[str],
+    storage: Storage,
+    keep: Callable[[pa.Table], pa.Table] | None = None,
+) -> pa.Table:
+    """The columns, and perhaps others: a file of an older version is read whole and made new."""
     version = int((read_schema(uri, storage).metadata or {}).get(_VERSION, PAIR.metadata[_VERSION]))
     if version == int(PAIR.metadata[_VERSION]):
-        return read_part(uri, None, storage, columns=columns)
-    return upgraded(read_part(uri, None, storage), PAIR).select(list(columns))
+        return read_part(uri, None, storage, columns=columns, keep=keep)
+    table = upgraded(read_part(uri, None, storage), PAIR)
+    return table if keep is None else keep(table)
 
 
 def _languages(uri: str, storage: Storage) -> list[str]:

@@ -172,3 +172,8 @@ def test_what_is_wrong_with_documents_is_one_line(documents: Documents, mining: 
     refused(mining(*run), 3, "must be a table of two columns, src_doc_id and tgt_doc_id")
     documents.write_pairs([("d1", "x"), ("d2", "y")])
     refused(mining(*run), 3, "must name documents of the target corpora", "such as 'x'")
+    documents.write_pairs([("d1", "e9"), ("d9", "e1")])
+    refused(mining(*run), 3, "some pair of documents must have sentences on both sides")
+    refused(mining(*run, "--set", "tasks.tt.documents=same_id"), 3, "but none has")
+    no_ids = ("--set", "corpora.deu.columns.id=null")
+    refused(mining(*run, *no_ids), 2, "corpora.deu must name its documents' ids in columns.id")
