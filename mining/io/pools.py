@@ -105,17 +105,12 @@ def read_block(
         storage: fsspec options.
         columns: segment_id, and what else is wanted.
     """
-    tables = [
-        _read(datasets[: block.dataset], lang, block, storage, ("segment_id",)),
-        _read(datasets[block.dataset : block.dataset + 1], lang, block, storage, columns),
-    ]
-    before, own = (pa.concat_tables(some) if some else None for some in tables)
-    if own is None:
-        raise ValueError("a block is cut from a corpus that holds rows of its language")
+    own = pa.concat_tables(_read([datasets[block.dataset]], lang, block, storage, columns))
+    earlier = _read(datasets[: block.dataset], lang, block, storage, ("segment_id",))
     mine = own
-    if before is not None:
-        there = pc.is_in(own["segment_id"], value_set=before["segment_id"].combine_chunks())
-        mine = own.filter(pc.invert(there))
+    if earlier:
+        taken = pa.concat_tables(earlier)["segment_id"].combine_chunks()
+        mine = own.filter(pc.invert(pc.is_in(own["segment_id"], value_set=taken)))
     return Taken(rows=distinct(mine), elsewhere=own.num_rows - mine.num_rows)
 
 
