@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from beam_jobs.neighbors import pools_within
 from beam_jobs.pairs import Pairs
 from beam_jobs.plan import Plan
 from beam_jobs.progress import one_of_each_kind
@@ -87,7 +88,11 @@ def calibrate_task(plan: Plan, task: str, targets: Sequence[float | None]) -> Ca
         )
         settings = replace(stage.settings, threshold=None, score_max=None)
         kept = select_neighbors(*stage.neighbor_tables(key.langs), settings, *spans).kept
-        src_rows, tgt_rows = pool_sizes((key.src_lang, key.tgt_lang), *pools)
+        pair = (key.src_lang, key.tgt_lang)
+        within = "documents" in stage.neighbors.attributes
+        src_rows, tgt_rows = (
+            pools_within(stage.neighbors, pair) if within else pool_sizes(pair, *pools)
+        )
         conditions = Conditions(
             margin=stage.settings.margin,
             k=stage.settings.k,
@@ -245,7 +250,7 @@ def _side(
 ) -> Side:
     """All embedded segments of one language, sorted by id."""
     embeddings = plan.embeddings()
-    pool = read_pool([embeddings[m.name] for m in manifests], lang, None, plan.run.storage)
+    pool = read_pool([embeddings[m.name] for m in manifests], lang, plan.run.storage)
     measures = ["num_samples", "sample_rate_hz"] if modality == SPEECH else ["length"]
     segments = _segments(plan, manifests, lang, ["segment_id", *measures])
     place = pc.index_in(pool["segment_id"], segments["segment_id"].combine_chunks())

@@ -52,6 +52,9 @@ def run(plan: Plan, stages: Sequence[str], beam_args: Sequence[str], progress: P
             worked = True
             if fresh and (line := speed(some, time.monotonic() - started)):
                 progress.say(line)
+            for stage in some:
+                if line := stage.remark():
+                    progress.say(f"{name}: {line}")
         if found and not left:
             progress.say(f"{name}: already done")
     return worked

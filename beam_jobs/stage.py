@@ -118,6 +118,14 @@ class Stage(ABC):
         """Called in the launcher before the first unit."""
         return
 
+    def tidy(self) -> None:
+        """Remove what is unused. Called in the launcher on one of the stages when all are finished."""
+        return
+
+    def remark(self) -> str:
+        """A line about the finished work that a user should see; empty if there is none."""
+        return ""
+
     @property
     def home(self) -> str:
         """Folder of this stage's receipts and intermediate files."""

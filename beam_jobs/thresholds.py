@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from beam_jobs.knn import Knn
+from beam_jobs.neighbors import Neighbors
 from beam_jobs.progress import one_of_each_kind
-from beam_jobs.tasks import pool_sizes
 from encoders import calibration_of
 from mining.config.model import NONE, Mining
 from mining.contract.errors import ConfigError
@@ -77,7 +76,7 @@ def effective(mining: Mining) -> Mining:
 
 
 def resolve_thresholds(
-    mining: Mining, settings: ScoreSettings, knn: Knn, model: ModelRef, storage: Storage
+    mining: Mining, settings: ScoreSettings, knn: Neighbors, model: ModelRef, storage: Storage
 ) -> tuple[dict[str, float | None], tuple[str, ...]]:
     """The lowest margin score kept, by language pair (``deu-eng``; None: no limit), and warnings.
 
@@ -90,9 +89,7 @@ def resolve_thresholds(
         return dict.fromkeys(names, entries), ()
     found: dict[PairKey, Found] = {}
     for pair in knn.lang_pairs:
-        src_rows, tgt_rows = pool_sizes(
-            pair, [side.manifest for side in knn.sources], [side.manifest for side in knn.targets]
-        )
+        src_rows, tgt_rows = knn.pools(pair)
         conditions = Conditions(
             margin=settings.margin, k=settings.k, src_pool_size=src_rows, tgt_pool_size=tgt_rows
         )

@@ -2,6 +2,7 @@
 
 from beam_jobs.cli.bootstrap import bootstrap_command
 from beam_jobs.cli.cut import cut_command
+from beam_jobs.cli.diff import diff_command
 from beam_jobs.cli.evaluate import calibrate_command, evaluate_command
 from beam_jobs.cli.inspect import inspect_command
 from beam_jobs.cli.run import STAGE_COMMANDS, run_command
@@ -18,4 +19,5 @@ COMMANDS = [
     train_command,
     bootstrap_command,
     inspect_command,
+    diff_command,
 ]

@@ -33,8 +33,8 @@ class Prefix:
 
     Two passes. The first nominates by a quarter of the head: the least of the K nominees' exact
     similarities is one that the K nearest must reach. The second, over tiles of bounds, computes
-    exactly every pair whose bound reaches that of either of its rows. What is left out cannot be a neighbour, so
-    that no certificate is needed.
+    exactly every pair whose bound reaches that of either of its rows. What is left out cannot be a
+    neighbour, so that no certificate is needed.
 
     Memory as of :class:`OnePass`, and 8 H bytes a row of both sides.
 
