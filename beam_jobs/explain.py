@@ -11,7 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from beam_jobs.explain_side import Located, Segment, locate, places, read_matching
+from beam_jobs.explain_side import (
+    Located,
+    Segment,
+    find_segments,
+    locate,
+    places,
+    read_matching,
+)
 from beam_jobs.knn import Knn
 from beam_jobs.pairs import Pairs
 from beam_jobs.plan import Plan
@@ -56,7 +63,7 @@ class Explanation:
     pair_id: str | None = None
 
 
-class Ended(Exception):  # noqa: N818 - no error: the pair's way ends here
+class _Ended(Exception):  # noqa: N818 - no error: the pair's way ends here
     """Carries the verdict."""
 
 
@@ -74,16 +81,20 @@ def explain(plan: Plan, task: str, source: str, target: str) -> list[Explanation
         those that it does not mine, if it mines none.
     """
     corpora = plan.run.config.tasks[task]
+    names, turned = (source, target), (target, source)
     try:
-        sides = locate(plan, corpora.sources, source), locate(plan, corpora.targets, target)
-        if not all(side.segments for side in sides):
-            turned = locate(plan, corpora.sources, target), locate(plan, corpora.targets, source)
-            if all(side.segments for side in turned):
-                return _of_sides(plan, task, turned, [_EXCHANGED])
-            return [_lost(sides)]
+        for pair in (names, turned):
+            src = find_segments(plan, corpora.sources, pair[0])
+            tgt = find_segments(plan, corpora.targets, pair[1])
+            if src and tgt:
+                break
+        else:
+            sides = zip((corpora.sources, corpora.targets), names, strict=True)
+            return [_lost([locate(plan, side, name) for side, name in sides])]
     except DatasetError as error:
         return [Explanation(lines=(("prepare", str(error)),), verdict="unfinished")]
-    return _of_sides(plan, task, sides, [])
+    lines = [] if pair == names else [_EXCHANGED]
+    return _of_sides(plan, task, [(one, two) for one in src for two in tgt], lines)
 
 
 _EXCHANGED = ("sides", "source and target are exchanged: so the task mines them")
@@ -101,15 +112,13 @@ def _lost(sides: Sequence[Located]) -> Explanation:
 
 
 def _of_sides(
-    plan: Plan, task: str, sides: tuple[Located, Located], lines: list[Line]
+    plan: Plan, task: str, pairs: Sequence[tuple[Segment, Segment]], lines: list[Line]
 ) -> list[Explanation]:
-    """Explanations of the combinations of what was found on each side."""
+    """Explanations of the pairs that the names may mean: of those that are mined, if some are."""
     try:
         knn = next(stage for stage in plan.knn() if stage.subject == task)
     except DatasetError as error:
-        return [_unfinished(plan, src, tgt, lines, error)
-                for src, tgt in _combined(sides)[:_MOST]]  # fmt: skip
-    pairs = _combined(sides)
+        return [_unfinished(plan, src, tgt, lines, error) for src, tgt in pairs[:_MOST]]
     mined = [pair for pair in pairs if _langs(pair) in knn.lang_pairs]
     both = plan.run.config.tasks[task]
     if not mined and set(both.sources) == set(both.targets):
@@ -120,10 +129,6 @@ def _of_sides(
         more = f"the names mean {len(chosen)} pairs of segments, of which {_MOST} are explained"
         lines = [*lines, ("sides", f"{more}; name segments by their ids")]
     return [_Way(plan, knn, *pair).follow(lines) for pair in chosen[:_MOST]]
-
-
-def _combined(sides: tuple[Located, Located]) -> list[tuple[Segment, Segment]]:
-    return [(src, tgt) for src in sides[0].segments for tgt in sides[1].segments]
 
 
 def _langs(pair: tuple[Segment, Segment]) -> tuple[str, str]:
@@ -173,16 +178,16 @@ class _Way:
             stage = self._pairs_stage()
             found = self._neighbours(stage, vectors, similarity)
             if found.pair is None:
-                raise Ended("not among the nearest")
+                raise _Ended("not among the nearest")
             self._scores(stage, found)
             verdict = self._outcome(stage, found.pair, own)
-        except Ended as end:
+        except _Ended as end:
             verdict = str(end)
         return Explanation(lines=tuple(self.lines), verdict=verdict, pair_id=own)
 
-    def _end(self, label: str, sentence: str, verdict: str) -> Ended:
+    def _end(self, label: str, sentence: str, verdict: str) -> _Ended:
         self.lines.append((label, sentence))
-        return Ended(verdict)
+        return _Ended(verdict)
 
     def _language_pair(self) -> None:
         if self.src.id == self.tgt.id:
@@ -209,7 +214,7 @@ class _Way:
             found[label] = unpack(rows["vector"], dataset.manifest.attributes["dim"])[0]
         return found["source"], found["target"]
 
-    def _refused(self, label: str, segment: Segment) -> Ended:
+    def _refused(self, label: str, segment: Segment) -> _Ended:
         stage = next(one for one in self.plan.embed() if one.subject == segment.corpus)
         rows = read_matching(
             self.plan, stage.rejects_folder(), REJECT, pc.field("row_id") == segment.id
@@ -277,9 +282,11 @@ class _Way:
         }
         return read_matching(self.plan, folder, NEIGHBOR, wanted, parts)
 
-    def _size(self, direction: str, lang: str) -> int:
+    def _size(self, direction: str, lang: str) -> str:
+        """Rows of a pool: a text that stands in two corpora of it is counted twice here."""
         datasets = self.knn.targets if direction == FORWARD else self.knn.sources
-        return sum(dataset.manifest.langs.get(lang, 0) for dataset in datasets)
+        rows = sum(dataset.manifest.langs.get(lang, 0) for dataset in datasets)
+        return str(rows) if len(datasets) == 1 else f"at most {rows}"
 
     def _pool(self, direction: str, lang: str) -> Iterator[tuple[pa.Array, NDArray[np.float16]]]:
         """All vectors that were searched, block by block."""

@@ -84,15 +84,27 @@ def place_text(row: dict[str, Any]) -> str:
     return f"{row['source_uri']}@{start / rate:.2f}-{end / rate:.2f}"
 
 
-def locate(plan: Plan, corpora: Sequence[str], raw: str) -> Located:
-    """Find a named segment in the corpora of a side.
+def find_segments(plan: Plan, corpora: Sequence[str], raw: str) -> list[Segment]:
+    """The segments that a name means in the corpora of a side; one that stands in several, once.
 
     Raises:
         DatasetError: if they are not prepared, or not transcribed.
     """
-    name, found = read_name(raw), Located()
+    name = read_name(raw)
+    found: dict[str, Segment] = {}
     for corpus in corpora:
-        found.segments += _segments(plan, corpus, name)
+        for segment in _segments(plan, corpus, name):
+            found.setdefault(segment.id, segment)
+    return list(found.values())
+
+
+def locate(plan: Plan, corpora: Sequence[str], raw: str) -> Located:
+    """The segments that a name means, or what became of it. Of texts, the files may be read again.
+
+    Raises:
+        DatasetError: if the corpora are not prepared, or not transcribed.
+    """
+    name, found = read_name(raw), Located(segments=find_segments(plan, corpora, raw))
     if found.segments:
         return found
     for corpus in corpora:

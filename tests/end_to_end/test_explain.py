@@ -281,6 +281,23 @@ def test_a_row_that_was_cut_into_sentences(planted: World, why: Why, mining: Cli
     assert "'Er ist auch breit.'" in found["source"]
 
 
+def test_a_text_that_stands_in_two_corpora_is_one_segment(
+    planted: World, why: Why, mining: Cli
+) -> None:
+    row = "\t".join(["mined-d", "deu", text("mined-d")])
+    (planted.folder / "more.tsv").write_text(f"id\tlang\ttext\n{row}\n")
+    config = yaml.safe_load(planted.config.read_text())
+    corpora = config["corpora"]
+    corpora["more"] = corpora["texts"] | {"uri": str(planted.folder / "more.tsv")}
+    both = {"source": ["texts", "more"], "target": "texts", "langs": ["deu-eng"]}
+    planted.change(corpora=corpora, tasks={"tt": both})
+    fresh = ("--output", str(planted.folder / "two"))
+    assert mining("run", "--config", planted.config, *fresh).code == 0
+    found = why(text("mined-d"), text("mined-e"), *fresh)
+    assert found["verdict"] == "mined"
+    assert "of at most" in found["neighbours"].splitlines()[1]
+
+
 def test_a_task_must_be_one_of_the_config(planted: World, mining: Cli) -> None:
     done = mining("explain", "a", "b", "--config", planted.config, "--task", "st")
     assert (done.code, done.out) == (2, "")
