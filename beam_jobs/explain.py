@@ -300,7 +300,13 @@ class _Way:
         threshold = stage.thresholds[self.langs]
         origin = origin_of_threshold(self.knn, (self.src.lang, self.tgt.lang))
         shown = "none" if threshold is None else f"{threshold:.6f}"
-        self.lines += score_lines(found, self.settings, f"{shown}, from {origin}")
+        both = self.plan.run.config.tasks[self.knn.subject]
+        corpora = tuple(dict.fromkeys((*both.sources, *both.targets)))
+
+        def said(name: str) -> str:
+            return find_segments(self.plan, corpora, name)[0].said()
+
+        self.lines += score_lines(found, self.settings, f"{shown}, from {origin}", said)
 
     def _outcome(self, stage: Pairs, pair: Scored, own: str) -> str:
         """What the run wrote of the candidate."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from mining.explain.neighbourhood import Neighbourhood, Scored
@@ -49,7 +49,7 @@ def loss_of(
 
 
 def score_lines(
-    found: Neighbourhood, settings: ScoreSettings, threshold: str
+    found: Neighbourhood, settings: ScoreSettings, threshold: str, said: Callable[[str], str]
 ) -> Iterator[tuple[str, str]]:
     """Label and sentence of a candidate's means, margin and threshold, and of what was better.
 
@@ -57,6 +57,7 @@ def score_lines(
         found: the pair is a candidate.
         settings: of the run.
         threshold: what is in force and where it comes from, in words.
+        said: a segment in one line, by its id.
     """
     pair = found.pair
     if pair is None:
@@ -86,5 +87,6 @@ def score_lines(
             other = best.tgt_segment_id if side == "source" else best.src_segment_id
             yield (
                 "best",
-                f"not the {side}'s best candidate: that is {other} ({best.margin_score:.6f})",
+                f"not the {side}'s best candidate: that is {said(other)}: margin "
+                f"{best.margin_score:.6f}, similarity {best.similarity:.6f}",
             )

@@ -228,6 +228,7 @@ def test_not_the_best_names_the_better_ones(why: Why) -> None:
     assert found["verdict"] == "not_best"
     assert f"not the source's best candidate: that is {segment('best-e')}" in found["best"]
     assert f"not the target's best candidate: that is {segment('other-d')}" in found["best"]
+    assert repr(text("best-e")) in found["best"]
 
 
 def test_lost_one_to_one_names_the_winner(why: Why) -> None:
