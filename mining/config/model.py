@@ -308,6 +308,21 @@ class Evaluate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rates:
+    """What a run is paid with, in any one currency, for ``mining plan``. Not given: left out.
+
+    Attributes:
+        cpu_hour: of one processor for an hour, as clouds bill a vCPU.
+        gpu_hour: of one GPU for an hour.
+        disk_gib_month: of a GiB (2^30 bytes) kept for a month.
+    """
+
+    cpu_hour: float | None = setting(default=None, low=0.0)
+    gpu_hour: float | None = setting(default=None, low=0.0)
+    disk_gib_month: float | None = setting(default=None, low=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Execution:
     """How the work is done. Nothing here changes a result, so nothing here is hashed.
 
@@ -324,6 +339,7 @@ class Execution:
         backend: k-NN backend.
         device: ``auto`` takes a GPU if there is one.
         storage: fsspec options by protocol, e.g. ``{s3: {endpoint_url: ...}}``.
+        rates: prices, for ``mining plan``.
     """
 
     runner: str = "DirectRunner"
@@ -334,6 +350,7 @@ class Execution:
     backend: str = "exact"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     storage: Mapping[str, Mapping[str, Any]] = setting(default={})
+    rates: Rates = field(default_factory=Rates)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,8 +37,8 @@ def scan_bounds(  # type: ignore[no-untyped-def]
     row_heaps, row_thresholds = row_state
     column_heaps, column_thresholds = column_state
     lowered = own[6][: tile.shape[1]]  # thresholds that bounds are held against
-    for j in range(tile.shape[1]):
-        lowered[j] = column_thresholds[j] - slack
+    for at in range(tile.shape[1]):
+        lowered[at] = column_thresholds[at] - slack
     for i in range(tile.shape[0]):
         row = tile[i]
         threshold = row_thresholds[i] - slack

@@ -59,8 +59,9 @@ class Prefix:
         """The same by given bounds."""
         x, y = _Side(rows, bounds), _Side(columns, bounds)
         guess = slice(0, max(1, int(GUESS * (bounds.head + 1))))
-        operands = (side.of.operand[:, guess] for side in (x, y))
-        likely = OnePass(threads=self.threads).nominate(*operands, *places)
+        likely = OnePass(threads=self.threads).nominate(
+            x.of.operand[:, guess], y.of.operand[:, guess], *places
+        )
         x.reach(y, likely[0], self.threads)
         y.reach(x, likely[1], self.threads)
         heaps = np.full((len(rows), places[0]), EMPTY)

@@ -145,13 +145,14 @@ def _principal_axes(x: NDArray[np.float16], y: NDArray[np.float16], count: int) 
     """About the first eigenvectors of both sides' second moments, exactly orthonormal: [D, count]."""
     import torch
 
-    samples = [widened(_spread(side, _SAMPLE)) for side in (x, y)]
-    moments = sum(sample.T @ sample / len(sample) for sample in samples)
-    axes = torch.eye(x.shape[1], count, dtype=torch.float32)
+    a, b = (widened(_spread(side, _SAMPLE)) for side in (x, y))
+    moments = a.T @ a / len(a) + b.T @ b / len(b)
+    axes: torch.Tensor = torch.eye(x.shape[1], count, dtype=torch.float32)
     axes += 0.01 * torch.randn(axes.shape, generator=torch.Generator().manual_seed(0))
     for _ in range(_POWERS):
         axes = torch.linalg.qr(moments @ axes).Q
-    return torch.linalg.qr(axes.double()).Q.float()
+    exact: torch.Tensor = torch.linalg.qr(axes.double()).Q
+    return exact.float()
 
 
 def _spread(values: NDArray[np.float16], count: int) -> NDArray[np.float16]:
