@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,15 @@ from numpy.typing import NDArray
 
 from mining.contract.errors import InputError
 from mining.contract.vectors import as_stored
-from mining.knn import AUTO, TopK, first_rows, search_arrays
+from mining.knn import (
+    AUTO,
+    TopK,
+    approximate_arrays,
+    choose_backend,
+    first_rows,
+    measure_recall,
+    search_arrays,
+)
 from mining.score import Nearest, ScoreSettings, select_arrays
 from mining.score.settings import Margin, Select
 
@@ -18,6 +28,25 @@ Array = NDArray[np.floating[Any]]
 Stored = NDArray[np.float16]
 
 _SHOWN_ROWS = 10  # bad rows that an error names
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """How neighbours are found.
+
+    Attributes:
+        backend: of exact search: a key of :data:`mining.knn.BACKENDS`, or ``auto``. Decides time, never
+            the result.
+        threads: None: one a core.
+        index: ``exact``, or one of :data:`mining.knn.INDEXES`: faster on millions of rows, and misses
+            some neighbours.
+        probes: lists of an approximate index that a query looks into; 128 in stopes.
+    """
+
+    backend: str = AUTO
+    threads: int | None = None
+    index: str = "exact"
+    probes: int = 128
 
 
 def mine_pairs(
@@ -29,8 +58,8 @@ def mine_pairs(
     select: Select = "max",
     threshold: float | None = None,
     distinct: bool = True,
-    backend: str = AUTO,
-    threads: int | None = None,
+    search: Search | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> pa.Table:
     """Mine pairs of rows of ``x`` and rows of ``y``.
 
@@ -49,8 +78,8 @@ def mine_pairs(
         threshold: lowest margin score kept; None keeps all that are selected.
         distinct: a vector that stands in several rows is mined once, as the first of them, so that
             copies crowd no neighbourhood; False: every row is a row of its own.
-        backend: a key of :data:`mining.knn.BACKENDS`, or ``auto``. Decides time, never the result.
-        threads: of the backend; None: one a core.
+        search: how neighbours are found; None: exactly, by the backend that suits.
+        say: takes lines for people: which backend and why, what an approximate index missed.
 
     Returns:
         Table, best first: src_row and tgt_row (int64), similarity and margin_score (float32),
@@ -66,7 +95,7 @@ def mine_pairs(
     sides = [_stored(array, name) for name, array in (("x", x), ("y", y))]
     kept = [np.unique(first_rows(side)) if distinct else np.arange(len(side)) for side in sides]
     src, tgt = (s if len(rows) == len(s) else s[rows] for s, rows in zip(sides, kept, strict=True))
-    forward, backward = search_arrays(src, tgt, k, backend=backend, threads=threads)
+    forward, backward = _search(src, tgt, k, search or Search(), say or (lambda line: None))
     pairs = select_arrays(_nearest(forward), _nearest(backward), settings)
     return pa.table(
         {
@@ -77,6 +106,33 @@ def mine_pairs(
             "mutual": pairs.mutual,
         }
     )
+
+
+def _search(
+    x: Stored, y: Stored, k: int, how: Search, say: Callable[[str], None]
+) -> tuple[TopK, TopK]:
+    """Neighbours both ways; says what people should know."""
+    if how.index != "exact":
+        found = approximate_arrays(x, y, k, index=how.index, probes=how.probes, threads=how.threads)
+        if len(x) and len(y):
+            seen = measure_recall(x, y, found, threads=how.threads)
+            say(
+                f"k-NN by {how.index}, {how.probes} lists a query: of {seen.queries} sampled rows it found "
+                f"{seen.recall:.2%} of the {found[0].row.shape[1]} nearest and {seen.best_kept:.2%} of the "
+                "best candidates"
+            )
+        return found
+    backend = how.backend
+    if backend == AUTO:
+        choice = choose_backend(len(x), len(y), x.shape[1])
+        backend = choice.backend
+        say(f"k-NN by {backend}: {choice.reason}")
+    found = search_arrays(x, y, k, backend=backend, threads=how.threads)
+    if again := sum(one.rescanned for one in found):
+        say(
+            f"k-NN: {again} of {len(x) + len(y)} rows could not be told apart and were searched again"
+        )
+    return found
 
 
 def _nearest(found: TopK) -> Nearest:

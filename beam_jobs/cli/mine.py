@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MARGINS = ("ratio", "distance", "absolute")
+_INDEXES = ("exact", "ivf-flat", "ivf-pq", "ivf-fastscan")
 _SELECTS = ("max", "intersection", "union", "forward", "backward", "all")
 
 
@@ -32,9 +33,12 @@ _SELECTS = ("max", "intersection", "union", "forward", "backward", "all")
 @click.option("--threshold", type=float, help="Lowest margin score kept; default: no limit.")
 @click.option("--keep-copies", is_flag=True,
               help="Mine every row; otherwise a vector of several rows is mined once.")  # fmt: skip
-@click.option(
-    "--backend", default="auto", show_default=True, help="Decides time, never the result."
-)
+@click.option("--backend", default="auto", show_default=True,
+              help="Of exact search; decides time, never the result.")  # fmt: skip
+@click.option("--index", type=click.Choice(_INDEXES), default="exact", show_default=True,
+              help="Approximate ones are faster on millions of rows; what they miss is said.")  # fmt: skip
+@click.option("--probes", type=click.IntRange(1), default=128, show_default=True,
+              help="Lists of an approximate index that a query looks into.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), help="Default: one a core.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 def mine_command(
@@ -49,16 +53,14 @@ def mine_command(
     from mining.contract.uris import canonical_uri
     from mining.io.filesystem import Storage
     from mining.io.parquet import write_table
-    from mining.knn import AUTO, choose_backend
-    from mining.mine import mine_pairs
+    from mining.mine import Search, mine_pairs
 
     progress = Progress(quiet=quiet)
     (x, src_ids), (y, tgt_ids) = _read(source), _read(target)
-    if options["backend"] == AUTO and x.ndim == y.ndim == 2:
-        choice = choose_backend(len(x), len(y), x.shape[1])
-        options["backend"] = choice.backend
-        progress.say(f"k-NN by {choice.backend}: {choice.reason}")
-    pairs = mine_pairs(x, y, distinct=not keep_copies, **options)
+    search = Search(
+        **{name: options.pop(name) for name in ("backend", "threads", "index", "probes")}
+    )
+    pairs = mine_pairs(x, y, distinct=not keep_copies, search=search, say=progress.say, **options)
     for name, ids in (("src", src_ids), ("tgt", tgt_ids)):
         if ids is not None:
             pairs = pairs.append_column(f"{name}_id", ids.take(pairs[f"{name}_row"]))

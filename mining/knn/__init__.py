@@ -1,5 +1,6 @@
 """Exact nearest neighbours in both directions, tile by tile; no tile shape changes the result."""
 
+from mining.knn.approximate import INDEXES, Recall, approximate_arrays, measure_recall
 from mining.knn.arrays import search_arrays
 from mining.knn.backend import Nominator, Nominees
 from mining.knn.backends import BACKENDS, available
@@ -14,17 +15,21 @@ from mining.knn.tile import Vectors, search_tile_both
 __all__ = [
     "AUTO",
     "BACKENDS",
+    "INDEXES",
     "Choice",
     "DocumentSearch",
     "Nominator",
     "Nominees",
+    "Recall",
     "TopK",
     "Vectors",
     "Within",
+    "approximate_arrays",
     "available",
     "choose_backend",
     "exact_similarity",
     "first_rows",
+    "measure_recall",
     "merge_neighbors",
     "merge_within",
     "search_arrays",

@@ -38,7 +38,7 @@ class FaissFlat:
     ) -> tuple[Nominees, Nominees]:
         """See :class:`mining.knn.backend.Nominator`."""
         bound = float32_bound(rows.shape[1])
-        with _faiss(self.threads) as faiss:
+        with faiss_with(self.threads, "backend faiss-flat") as faiss:
             return (
                 nominees_above(_search(faiss, rows, columns, forward), len(columns), bound),
                 nominees_above(_search(faiss, columns, rows, backward), len(rows), bound),
@@ -68,14 +68,17 @@ def _search(
 
 
 @contextmanager
-def _faiss(threads: int) -> Iterator[ModuleType]:
-    """FAISS, with so many threads for a while."""
+def faiss_with(threads: int, what: str) -> Iterator[ModuleType]:
+    """FAISS, with so many threads for a while.
+
+    Raises:
+        ConfigError: if it is not installed; ``what`` needs it.
+    """
     try:
         import faiss
     except ImportError as error:
         raise ConfigError(
-            f"knn backend faiss-flat: needs the package faiss ({error}); install the extra "
-            "cpu or gpu"
+            f"knn {what}: needs the package faiss ({error}); install the extra cpu or gpu"
         ) from None
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(threads)

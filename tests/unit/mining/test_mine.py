@@ -5,7 +5,7 @@ import pytest
 
 from mining.contract.errors import ConfigError, InputError
 from mining.contract.vectors import to_stored
-from mining.mine import mine_pairs
+from mining.mine import Search, mine_pairs
 from mining.score import ScoreSettings
 from tests.reference import rules
 from tests.reference.neighbors import similarity_matrix
@@ -112,7 +112,36 @@ def test_bad_rows_are_named():
         mine_pairs(np.zeros((20, 3)), bad)
 
 
-@pytest.mark.parametrize("setting", [{"k": 0}, {"margin": "x"}, {"select": "x"}, {"backend": "x"}])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"k": 0},
+        {"margin": "x"},
+        {"select": "x"},
+        {"search": Search(backend="x")},
+        {"search": Search(index="x")},
+        {"search": Search(index="ivf-flat", probes=0)},
+    ],
+)
 def test_settings_out_of_range_are_refused(setting):
     with pytest.raises(ConfigError):
         mine_pairs(X, Y, **setting)
+
+
+def test_what_is_done_is_said_and_threads_change_nothing():
+    said = []
+    search = Search(threads=1)
+    assert mine_pairs(X, Y, search=search, say=said.append) == mine_pairs(X, Y)
+    assert said[0].startswith("k-NN by exact: ")
+    copies = np.ones((30, 4))
+    mine_pairs(copies, copies, distinct=False, say=said.append)
+    assert said[-1] == "k-NN: 60 of 60 rows could not be told apart and were searched again"
+
+
+def test_an_approximate_index_says_what_it_missed():
+    said = []
+    search = Search(index="ivf-flat", probes=2)
+    found = mine_pairs(X, Y, search=search, say=said.append)
+    assert len(found)
+    assert "found" in said[-1]
+    assert "sampled rows" in said[-1]

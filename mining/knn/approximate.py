@@ -1,0 +1,213 @@
+"""Approximate search by FAISS' inverted lists. What it finds is re-scored; what it misses is measured.
+
+Q queries, N index rows, D dimensions, K neighbours.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mining.contract.errors import ConfigError, InputError
+from mining.knn.backend import Nominees
+from mining.knn.backends import nominator, thread_count
+from mining.knn.exact import TopK, search_both
+from mining.knn.faiss_flat import faiss_with
+
+INDEXES = ("ivf-flat", "ivf-pq", "ivf-fastscan")
+_BLOCK_ROWS = 65536  # rows in float32 at a time
+_TRAIN_ROWS = 64  # a list; FAISS warns below 39
+# Lists by rows: facebookresearch/stopes, bitext mining, its table of index types.
+_ROWS = (10_000, 80_000, 160_000, 250_000, 700_000, 4_000_000, 10_000_000, 100_000_000, 500_000_000)
+_LISTS = (64, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072, 262144)
+_CODES = (64, 32, 16, 8)  # bytes of a product quantiser that divide D
+_REFINED = 8  # candidates of FastScan a neighbour, ranked again by their vectors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Approximate:
+    """An index of each side, its lists trained on that side, searched by the other.
+
+    Lists trained on both sides together fall apart by language, and recall with them. Memory: the
+    vectors of a side in float32 (``ivf-pq``: its codes).
+
+    Attributes:
+        index: one of :data:`INDEXES`: whole vectors; OPQ and PQ, as in stopes; 4-bit PQ (FastScan) with
+            the best of it ranked again by whole vectors.
+        probes: lists that a query looks into. 128 in stopes.
+        threads: of FAISS.
+    """
+
+    index: str
+    probes: int
+    threads: int
+
+    def __post_init__(self) -> None:
+        if self.index not in INDEXES:
+            raise ConfigError(f"index: must be one of {INDEXES} or exact, but is {self.index!r}")
+        if self.probes < 1:
+            raise ConfigError(f"probes: must be at least 1, but is {self.probes}")
+
+    def nominate(
+        self,
+        rows: NDArray[np.float16],
+        columns: NDArray[np.float16],
+        forward: int,
+        backward: int,
+    ) -> tuple[Nominees, Nominees]:
+        """As :class:`mining.knn.backend.Nominator`, but what is not nominated may be nearer.
+
+        A query whose lists hold too few rows is left to be searched in full.
+        """
+        with faiss_with(self.threads, f"index {self.index}") as faiss:
+            return (
+                self._search(faiss, rows, columns, forward),
+                self._search(faiss, columns, rows, backward),
+            )
+
+    def _search(
+        self,
+        faiss: ModuleType,
+        queries: NDArray[np.float16],
+        index: NDArray[np.float16],
+        count: int,
+    ) -> Nominees:
+        built = self._built(faiss, index)
+        found = []
+        for start in range(0, len(queries), _BLOCK_ROWS):
+            block = queries[start : start + _BLOCK_ROWS].astype(np.float32)
+            found.append(built.search(block, count)[1])
+        row = np.concatenate(found)
+        missing = (row < 0).any(axis=1)
+        row[missing] = np.arange(count)  # any rows: these queries are searched again
+        return Nominees(row=row, others=np.where(missing, np.inf, -np.inf))
+
+    def _built(self, faiss: ModuleType, index: NDArray[np.float16]) -> Any:
+        lists = list_count(len(index))
+        built = faiss.index_factory(
+            index.shape[1], self._factory(index.shape[1], lists), faiss.METRIC_INNER_PRODUCT
+        )
+        step = max(1, len(index) // max(1, lists * _TRAIN_ROWS))
+        built.train(index[::step].astype(np.float32))
+        for start in range(0, len(index), _BLOCK_ROWS):
+            built.add(index[start : start + _BLOCK_ROWS].astype(np.float32))
+        faiss.extract_index_ivf(
+            built.base_index if self.index == "ivf-fastscan" else built
+        ).nprobe = self.probes
+        if self.index == "ivf-fastscan":
+            built.k_factor = _REFINED
+        return built
+
+    def _factory(self, dim: int, lists: int) -> str:
+        """FAISS' name of the index."""
+        if self.index == "ivf-flat":
+            return f"IVF{lists},Flat"
+        if self.index == "ivf-fastscan":
+            if dim % 2:
+                raise InputError(f"index ivf-fastscan: D must be even, but is {dim}; take ivf-flat")
+            return f"IVF{lists},PQ{dim // 2}x4fs,RFlat"
+        codes = next((size for size in _CODES if dim % size == 0), None)
+        if codes is None:
+            raise InputError(
+                f"index ivf-pq: D must be a multiple of 8, but is {dim}; take ivf-flat"
+            )
+        return f"OPQ{codes},IVF{lists},PQ{codes}"
+
+
+def list_count(rows: int) -> int:
+    """Lists of an index of so many rows: stopes' table; below 10,000 rows its square root."""
+    place = bisect_left(_ROWS, rows)
+    return _LISTS[place] if place else max(1, int(rows**0.5))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recall:
+    """What an approximate search found of the truth, for sampled queries.
+
+    Attributes:
+        queries: of one side, that were searched exactly.
+        recall: share of their K nearest that were found.
+        best_kept: share of queries whose best candidate by ratio margin is the same, with exact means of
+            both its rows: what mining would have paired.
+    """
+
+    queries: int
+    recall: float
+    best_kept: float
+
+
+def measure_recall(
+    x: NDArray[np.float16],
+    y: NDArray[np.float16],
+    found: tuple[TopK, TopK],
+    *,
+    sample: int = 500,
+    threads: int | None = None,
+) -> Recall:
+    """Hold some rows of ``x``, evenly spread, against the truth.
+
+    Args:
+        x: float16 [N, D], N > 0.
+        y: float16 [M, D], M > 0.
+        found: what :func:`approximate_arrays` found.
+        sample: rows of ``x``.
+        threads: of the exact search.
+    """
+    queries = np.arange(0, len(x), max(1, len(x) // sample))[:sample]
+    k = found[0].row.shape[1]
+    exact = _exact(x[queries], y, k, threads)
+    hits = [
+        len(np.intersect1d(a, b)) for a, b in zip(exact.row, found[0].row[queries], strict=True)
+    ]
+    targets, place = np.unique(exact.row, return_inverse=True)
+    means = _exact(y[targets], x, found[1].row.shape[1], threads).similarity.mean(axis=1)
+    true = _best(exact.row, exact.similarity, means[place.reshape(exact.row.shape)])
+    own = found[0].row[queries], found[0].similarity[queries]
+    approximate = _best(*own, found[1].similarity.mean(axis=1)[own[0]])
+    return Recall(
+        queries=len(queries),
+        recall=float(np.sum(hits)) / exact.row.size,
+        best_kept=float(np.mean(true == approximate)),
+    )
+
+
+def approximate_arrays(
+    x: NDArray[np.float16],
+    y: NDArray[np.float16],
+    k: int,
+    *,
+    index: str,
+    probes: int,
+    threads: int | None = None,
+) -> tuple[TopK, TopK]:
+    """About the nearest rows of the other side, both ways; their similarities are exact.
+
+    Arguments as of :func:`mining.knn.search_arrays` and :class:`Approximate`.
+
+    Raises:
+        ConfigError: if there is no such index.
+        InputError: if the vectors do not fit it.
+    """
+    count = thread_count(threads)
+    return search_both(x, y, (k, k), Approximate(index=index, probes=probes, threads=count), count)
+
+
+def _exact(
+    queries: NDArray[np.float16], index: NDArray[np.float16], k: int, threads: int | None
+) -> TopK:
+    kernel = nominator("exact", threads, len(queries), len(index), queries.shape[1])
+    return search_both(queries, index, (k, 1), kernel, thread_count(threads))[0]
+
+
+def _best(
+    row: NDArray[np.int64], similarity: NDArray[np.float32], means: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """The candidate of the highest ratio margin of each query: int64 [Q]."""
+    own = similarity.mean(axis=1, keepdims=True)
+    margin = similarity / np.maximum((own + means) / 2.0, 1e-6)
+    return np.asarray(row[np.arange(len(row)), margin.argmax(axis=1)])
