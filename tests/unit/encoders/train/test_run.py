@@ -77,6 +77,18 @@ def test_a_killed_run_goes_on_to_the_same_bits(
     assert not list((tmp_path / "_state").glob("*step*"))
 
 
+def test_a_run_out_of_time_keeps_its_state_and_goes_on(
+    training_world: Path, tmp_path: Path, whole: Path
+) -> None:
+    for step in (1, 2):
+        with pytest.raises(CapacityError, match=rf"6 steps must end within 0, but {step} did"):
+            told(training_world, tmp_path, *SIX, "work.minutes=0")
+    assert (tmp_path / "_state" / "step_00000002").is_dir()
+    told(training_world, tmp_path, *SIX)
+    assert figures(tmp_path) == figures(whole)
+    assert files(tmp_path / "model") == files(whole / "model")
+
+
 def test_what_does_not_decide_the_weights_does_not(
     training_world: Path, tmp_path: Path, whole: Path
 ) -> None:
