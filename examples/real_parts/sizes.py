@@ -79,13 +79,13 @@ SIZES = {
     # of one GPU for minutes
     "full": Size(
         layers={},
-        synthetic=500,
+        synthetic=150,
         texts=4000,  # that many are drawn
         units=1024,
         fit_h=1.0,
         letters=10_000,
         batch=512,
-        chunk=256,
+        chunk=128,
         phases=(
             Phase(name="short", max_s=4.0, steps=800, rate=5e-4),
             Phase(name="all", max_s=12.0, steps=400, rate=3e-4),
