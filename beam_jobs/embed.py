@@ -1,6 +1,10 @@
 """Stage embed: each part of a corpus' segments becomes a part of its embeddings.
 
 Speech goes in as its transcript or, to an encoder that hears, as the frames of its regions.
+
+A part whose bytes an earlier run of the same corpus has embedded with the same model is taken over as a
+whole: batches end with the part, so that its vectors are those of a run from scratch. With a new file in
+a corpus these are the parts that got no row of it.
 """
 
 from __future__ import annotations
@@ -24,8 +28,9 @@ from mining.contract.schemas import (
     SEGMENT,
     embedding_schema,
 )
-from mining.io.dataset import Manifest, Receipt, has_manifest
-from mining.io.parquet import read_part, write_part
+from mining.io.dataset import Manifest, Receipt, has_manifest, read_receipt
+from mining.io.filesystem import list_glob
+from mining.io.parquet import count_rows, read_part, write_part
 
 # Rows handed to an encoder at once. Fixed, so that an encoder's own batches are always the same.
 _ROWS = 4096
@@ -89,15 +94,9 @@ class Embed(Stage):
         source = self.run.dataset("segments", self.subject, self.segments.hash)
         segments = read_part(f"{source}/{unit.args['part']}", SEGMENT, storage)
         schema = embedding_schema(self.card.dim, self.card.space, self.card.fingerprint)
-        frames = self.frames.of_part(self.run, unit.args["part"]) if self.frames else None
-        tables, rejects = [schema.empty_table()], [REJECT.empty_table()]
-        for batch in segments.combine_chunks().to_batches(max_chunksize=_ROWS):
-            if frames is not None:
-                batch = batch.append_column(FRAMES_COLUMN, frames.of_segments(batch))
-            kept, rejected = embed_batch(encoder, batch, schema)
-            tables.append(kept)
-            rejects.append(rejected)
-        table, rejected = pa.concat_tables(tables), pa.concat_tables(rejects)
+        made_of = self._made_of(unit)
+        earlier = self._embedded_earlier(unit, made_of, schema)
+        table, rejected = earlier or self._embed(unit, encoder, segments, schema)
         path = unit.args["part"]
         return Receipt(
             unit=unit.key,
@@ -111,7 +110,68 @@ class Embed(Stage):
                 "rejected": rejected.num_rows,
                 **reason_counters(rejected),
             },
+            notes={"made_of": made_of, "taken_over": earlier is not None},
         )
+
+    def _embed(
+        self, unit: Unit, encoder: Encoder, segments: pa.Table, schema: pa.Schema
+    ) -> tuple[pa.Table, pa.Table]:
+        """Embeddings and rejects of a part."""
+        frames = self.frames.of_part(self.run, unit.args["part"]) if self.frames else None
+        tables, rejects = [schema.empty_table()], [REJECT.empty_table()]
+        for batch in segments.combine_chunks().to_batches(max_chunksize=_ROWS):
+            if frames is not None:
+                batch = batch.append_column(FRAMES_COLUMN, frames.of_segments(batch))
+            kept, rejected = embed_batch(encoder, batch, schema)
+            tables.append(kept)
+            rejects.append(rejected)
+        return pa.concat_tables(tables), pa.concat_tables(rejects)
+
+    def _made_of(self, unit: Unit) -> str:
+        """Digest of everything that decides a part's embeddings; empty where they are of frames."""
+        if self.frames is not None:
+            return ""
+        (part,) = (part for part in self.segments.parts if part.path == unit.args["part"])
+        return self.hash_of({"part": part.sha256, "model": self.card.fingerprint})
+
+    @cached_property
+    def _earlier(self) -> tuple[str, ...]:
+        """Hashes of other embeddings of this corpus."""
+        home = self.run.dataset("embeddings", self.subject)
+        parts = list_glob(home, self.run.storage)
+        found = {part.removeprefix(f"{home}/").partition("/")[0] for part in parts}
+        return tuple(sorted(found - {self.hash}))
+
+    def _embedded_earlier(
+        self, unit: Unit, made_of: str, schema: pa.Schema
+    ) -> tuple[pa.Table, pa.Table] | None:
+        """Embeddings and rejects of the same part under another hash, if there are any."""
+        storage = self.run.storage
+        for other in self._earlier if made_of else ():
+            done = self.run.state(self.name, self.subject, other, "embed")
+            receipt = read_receipt(done, unit.key, storage)
+            if receipt is None or receipt.notes.get("made_of") != made_of:
+                continue
+            folders = {
+                "embeddings": self.run.dataset("embeddings", self.subject, other),
+                "rejects": self.run.dataset("rejects", self.name, self.subject, other),
+            }
+            parts = {kind: receipt.parts[kind][0] for kind in folders}
+            uris = {kind: f"{folder}/{parts[kind].path}" for kind, folder in folders.items()}
+            if all(count_rows(uris[kind], storage) == parts[kind].rows for kind in folders):
+                return (
+                    read_part(uris["embeddings"], schema, storage),
+                    read_part(uris["rejects"], REJECT, storage),
+                )
+        return None
+
+    def remark(self) -> str:
+        """How many parts were embedded by an earlier run, if any."""
+        done = self.receipts("embed")
+        taken = sum(receipt.notes.get("taken_over", False) for receipt in done)
+        if not taken:
+            return ""
+        return f"{self.subject}: {taken} of {len(done)} parts are those of an earlier run"
 
     def finish(self) -> None:
         """Check rows in = kept + rejected; write the manifests."""

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from beam_jobs.neighbors import pools_within
 from beam_jobs.pairs import Pairs
 from beam_jobs.plan import Plan
 from beam_jobs.progress import one_of_each_kind
@@ -26,7 +27,7 @@ from mining.io.dataset import MANIFEST, Manifest, read_manifest
 from mining.io.filesystem import exists
 from mining.io.parquet import read_part
 from mining.io.pools import read_pool
-from mining.score import score_candidates, select_spans
+from mining.score import select_neighbors
 
 
 def judge(plan: Plan, task: str, retrieval: bool) -> Evaluation | None:
@@ -85,10 +86,13 @@ def calibrate_task(plan: Plan, task: str, targets: Sequence[float | None]) -> Ca
             stage.spans(stage.sources, key.src_lang),
             stage.spans(stage.targets, key.tgt_lang),
         )
-        candidates = score_candidates(*stage.neighbor_tables(key.langs), stage.settings, *spans)
         settings = replace(stage.settings, threshold=None, score_max=None)
-        kept, _ = select_spans(candidates, settings, *spans)
-        src_rows, tgt_rows = pool_sizes((key.src_lang, key.tgt_lang), *pools)
+        kept = select_neighbors(*stage.neighbor_tables(key.langs), settings, *spans).kept
+        pair = (key.src_lang, key.tgt_lang)
+        within = "documents" in stage.neighbors.attributes
+        src_rows, tgt_rows = (
+            pools_within(stage.neighbors, pair) if within else pool_sizes(pair, *pools)
+        )
         conditions = Conditions(
             margin=stage.settings.margin,
             k=stage.settings.k,
@@ -246,7 +250,7 @@ def _side(
 ) -> Side:
     """All embedded segments of one language, sorted by id."""
     embeddings = plan.embeddings()
-    pool = read_pool([embeddings[m.name] for m in manifests], lang, None, plan.run.storage)
+    pool = read_pool([embeddings[m.name] for m in manifests], lang, plan.run.storage)
     measures = ["num_samples", "sample_rate_hz"] if modality == SPEECH else ["length"]
     segments = _segments(plan, manifests, lang, ["segment_id", *measures])
     place = pc.index_in(pool["segment_id"], segments["segment_id"].combine_chunks())

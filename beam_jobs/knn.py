@@ -1,137 +1,189 @@
 """Stage knn: nearest neighbours in both directions, tile by tile, then merged.
 
 A tile is one block of source rows against one block of target rows of a language pair. Blocks are cut
-by id, so that a text that stands in two corpora is in one block of both and is searched once. Their
-size follows ``execution.tile_rows``; the result does not.
+corpus by corpus, and a row that stands in two corpora is in a block of the first only. Results of
+tiles are kept by the content of their blocks (:mod:`mining.io.tiles`), so that a run with a further
+corpus searches only the tiles that hold its rows. The size of blocks follows
+``execution.tile_rows``; the result does not.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from itertools import product
+from typing import ClassVar
 
-from beam_jobs.stage import Stage, Unit
-from beam_jobs.tasks import modality_of
+import pyarrow as pa
+
+from beam_jobs.neighbors import SOURCE, TARGET, Neighbors
+from beam_jobs.stage import Unit
+from beam_jobs.tasks import LangPair
 from mining.contract.errors import DatasetError
 from mining.contract.schemas import BACKWARD, FORWARD, NEIGHBOR
-from mining.io.dataset import Receipt, has_manifest, remove_strays, remove_tree
-from mining.io.parquet import read_part, write_part
-from mining.io.pools import Block, Dataset, blocks_of, read_pool
+from mining.io.dataset import (
+    Receipt,
+    read_json,
+    read_receipt,
+    remove_strays,
+    write_json,
+)
+from mining.io.filesystem import list_glob
+from mining.io.parquet import write_part
+from mining.io.pools import Block, blocks_of, content_of, read_block
+from mining.io.tiles import Tiles, neighbors_of, tile_address, tile_of
 from mining.knn import Vectors, merge_neighbors, search_tile_both
 
-LangPair = tuple[str, str]
+Place = tuple[str, str, int]  # of a block: side, language, number
 
 
 @dataclass(frozen=True, kw_only=True)
-class Knn(Stage):
-    """Neighbours of one task.
+class _Facts:
+    """What is known of a block once it has been read: distinct rows, and a digest of them."""
 
-    Attributes:
-        sources: embeddings of the source corpora, in the task's order.
-        targets: of the target corpora.
-        lang_pairs: (source, target) languages, each with rows on both sides.
-        forward_k: neighbours of a source row.
-        backward_k: neighbours of a target row.
-    """
+    rows: int
+    content: str
 
-    sources: tuple[Dataset, ...]
-    targets: tuple[Dataset, ...]
-    lang_pairs: tuple[LangPair, ...]
-    forward_k: int
-    backward_k: int
-    name: ClassVar[str] = "knn"
-    phases: ClassVar[tuple[str, ...]] = ("tiles", "merge")
+
+@dataclass(frozen=True, kw_only=True)
+class Knn(Neighbors):
+    """Neighbours of one task among all rows of the other side."""
+
+    phases: ClassVar[tuple[str, ...]] = ("blocks", "tiles", "merge")
+    version: ClassVar[int] = 2
 
     @cached_property
     def hash(self) -> str:
         """Decided by the embeddings' bytes, the languages and k."""
-        return self.hash_of(
-            {
-                "sources": [dataset.manifest.content for dataset in self.sources],
-                "targets": [dataset.manifest.content for dataset in self.targets],
-                "langs": self.lang_pairs,
-                "k": (self.forward_k, self.backward_k),
-            },
-        )
+        return self.hash_of(self.decides())
 
     @property
-    def folder(self) -> str:
-        """Folder of the neighbours."""
-        return self.run.dataset("neighbors", self.subject, self.hash)
+    def _tiles(self) -> Tiles:
+        return Tiles(folder=self.run.state("tiles"), storage=self.run.storage)
+
+    # Blocks
+
+    @cached_property
+    def _blocks(self) -> dict[tuple[str, str], list[Block]]:
+        """The blocks of each side and language. Cut from manifests, so everywhere the same."""
+        rows = self.run.config.execution.tile_rows
+        needed = [
+            (s, lang) for pair in self.lang_pairs for s, lang in zip(self._sides, pair, strict=True)
+        ]
+        return {
+            (side, lang): blocks_of(self.datasets(side), lang, rows)
+            for side, lang in dict.fromkeys(needed)
+        }
 
     @property
-    def _partials(self) -> str:
-        return f"{self.home}/partials"
+    def _sides(self) -> tuple[str, str]:
+        """Names of both sides; one where they are the same, so that no block is read twice."""
+        return SOURCE, SOURCE if self.targets == self.sources else TARGET
 
-    @property
-    def src_modality(self) -> str:
-        """Text or speech."""
-        return modality_of(self.run.config, [side.manifest.name for side in self.sources])
+    def _places(self, side: str, lang: str) -> list[Place]:
+        return [(side, lang, number) for number in range(len(self._blocks[side, lang]))]
 
-    @property
-    def tgt_modality(self) -> str:
-        """Text or speech."""
-        return modality_of(self.run.config, [side.manifest.name for side in self.targets])
+    def _key(self, place: Place) -> str:
+        """Keys hold the tile size: a run that is resumed with another one has other blocks."""
+        side, lang, number = place
+        return f"{lang}.{self.run.config.execution.tile_rows}.{side}.{number:05d}"
 
-    def is_done(self) -> bool:
-        """Whether the neighbours are finished."""
-        return has_manifest(self.folder, self.hash, self.run.storage)
+    def _read(self, place: Place, *columns: str) -> tuple[pa.Table, int]:
+        """Rows of a block, and how many of it stand in an earlier corpus."""
+        side, lang, number = place
+        block = self._blocks[side, lang][number]
+        taken = read_block(self.datasets(side), lang, block, self.run.storage, columns)
+        return taken.rows, taken.elsewhere
 
-    def _blocks(self, datasets: Sequence[Dataset], lang: str) -> list[dict[str, Any]]:
-        blocks = blocks_of(datasets, lang, self.run.config.execution.tile_rows)
-        return [asdict(block) for block in blocks]
+    def _vectors(self, place: Place) -> Vectors:
+        rows, _ = self._read(place, "segment_id", "vector")
+        return Vectors.from_arrow(rows, self.sources[0].manifest.attributes["dim"])
+
+    def _ids(self, place: Place) -> pa.Array:
+        return self._read(place, "segment_id")[0]["segment_id"].combine_chunks()
+
+    def _facts(self, place: Place) -> _Facts:
+        folder = self.receipts_folder("blocks")
+        receipt = read_receipt(folder, self._key(place), self.run.storage)
+        if receipt is None:
+            raise DatasetError(f"{folder}: the receipt of {self._key(place)} is missing; run again")
+        return _Facts(rows=receipt.counters["rows"], content=receipt.notes["content"])
+
+    # Units
 
     def units(self, phase: str) -> tuple[Unit, ...]:
-        """Tiles, index block by index block; or merges, one for each block of each direction.
-
-        Keys hold the tile size: a run that is resumed with another one must not take its tiles.
-        """
+        """Blocks; tiles, index block by index block; merges, one a block and direction."""
+        if phase == "blocks":
+            places = [place for key in self._blocks for place in self._places(*key)]
+            return tuple(Unit(key=self._key(place), args={"block": place}) for place in places)
         units = []
-        size = self.run.config.execution.tile_rows
         for src, tgt in self.lang_pairs:
-            rows, columns = self._blocks(self.sources, src), self._blocks(self.targets, tgt)
-            name = f"{src}-{tgt}.{size}"
+            name = f"{src}-{tgt}.{self.run.config.execution.tile_rows}"
+            rows, columns = self._grid((src, tgt))
             if phase == "tiles":
                 units += [
                     Unit(
-                        key=f"{name}.{i:05d}.{j:05d}",
-                        args={
-                            "src": src,
-                            "tgt": tgt,
-                            "row": i,
-                            "column": j,
-                            "rows": rows[i],
-                            "columns": columns[j],
-                        },
+                        key=f"{name}.{row[2]:05d}.{column[2]:05d}",
+                        args={"row": row, "column": column},
                     )
-                    for j in range(len(columns))
-                    for i in range(len(rows))
+                    for column, row in product(columns, rows)
                 ]
                 continue
-            tiles = [[f"{name}.{i:05d}.{j:05d}" for j in range(len(columns))]
-                     for i in range(len(rows))]  # fmt: skip
-            for direction, groups in ((FORWARD, tiles), (BACKWARD, list(zip(*tiles, strict=True)))):
-                units += [
-                    Unit(
-                        key=f"{name}.{direction}.{number:05d}",
-                        args={"tiles": list(group), "direction": direction},
-                    )
-                    for number, group in enumerate(groups)
-                ]
+            units += [
+                Unit(
+                    key=f"{name}.{direction}.{place[2]:05d}",
+                    args={"pair": (src, tgt), "place": place, "direction": direction},
+                )
+                for direction, places in ((FORWARD, rows), (BACKWARD, columns))
+                for place in places
+            ]
         return tuple(units)
 
+    def _grid(self, pair: LangPair) -> tuple[list[Place], list[Place]]:
+        """Source and target blocks of a language pair."""
+        source, target = self._sides
+        return self._places(source, pair[0]), self._places(target, pair[1])
+
     def process(self, phase: str, unit: Unit) -> Receipt:
-        """Search a tile, or merge tiles."""
-        return self._tile(unit) if phase == "tiles" else self._merge(unit)
+        """Read a block, search a tile, or merge tiles."""
+        work = {"blocks": self._block, "tiles": self._tile, "merge": self._merge}
+        return work[phase](unit)
+
+    def _block(self, unit: Unit) -> Receipt:
+        rows, elsewhere = self._read(tuple(unit.args["block"]), "segment_id", "vector")
+        return Receipt(
+            unit=unit.key,
+            counters={"rows": rows.num_rows, "elsewhere": elsewhere},
+            notes={"content": content_of(rows)},
+        )
 
     def _tile(self, unit: Unit) -> Receipt:
+        row, column = tuple(unit.args["row"]), tuple(unit.args["column"])
+        rows, columns = self._facts(row), self._facts(column)
+        there = all(
+            self._tiles.holds(self._address(*pair, direction), self._due(*pair, direction))
+            for direction, pair in ((FORWARD, (rows, columns)), (BACKWARD, (columns, rows)))
+        )
+        if not there:
+            self._search(row, column)
+        similarities = 0 if there else rows.rows * columns.rows
+        return Receipt(
+            unit=unit.key,
+            counters={"tiles": 1, "tiles_searched": int(not there), "similarities": similarities},
+        )
+
+    def _address(self, queries: _Facts, index: _Facts, direction: str) -> str:
+        return tile_address(queries.content, index.content, self.k_of(direction))
+
+    def _due(self, queries: _Facts, index: _Facts, direction: str) -> int:
+        """How many neighbours the rows of a tile have in it."""
+        return queries.rows * min(self.k_of(direction), index.rows)
+
+    def _search(self, row: Place, column: Place) -> None:
+        """Search a tile and keep what was found, both ways."""
         execution = self.run.config.execution
-        rows = self._vectors(self.sources, unit.args["src"], unit.args["rows"])
-        columns = self._vectors(self.targets, unit.args["tgt"], unit.args["columns"])
-        found = search_tile_both(
+        rows, columns = self._vectors(row), self._vectors(column)
+        forward, backward = search_tile_both(
             rows,
             columns,
             self.forward_k,
@@ -139,46 +191,45 @@ class Knn(Stage):
             backend=execution.backend,
             threads=execution.threads,
         )
-        parts = [
-            write_part(
-                self._partials, f"{unit.key}.{direction}.parquet", table, NEIGHBOR, self.run.storage
-            )
-            for direction, table in zip((FORWARD, BACKWARD), found, strict=True)
-        ]
-        return Receipt(
-            unit=unit.key,
-            parts={"partials": tuple(parts)},
-            counters={"similarities": len(rows) * len(columns)},
-            notes={"rows": len(rows), "columns": len(columns)},
-        )
-
-    def _k(self, direction: str) -> int:
-        return self.forward_k if direction == FORWARD else self.backward_k
+        facts = self._facts(row), self._facts(column)
+        self._tiles.write(self._address(*facts, FORWARD), tile_of(forward, columns.ids))
+        self._tiles.write(self._address(*facts[::-1], BACKWARD), tile_of(backward, rows.ids))
 
     def _merge(self, unit: Unit) -> Receipt:
-        storage, direction = self.run.storage, unit.args["direction"]
-        tables = [
-            read_part(f"{self._partials}/{tile}.{direction}.parquet", NEIGHBOR, storage)
-            for tile in unit.args["tiles"]
-        ]
-        merged = merge_neighbors(tables, self._k(direction))
-        part = write_part(self.folder, f"{unit.key}.parquet", merged, NEIGHBOR, storage)
+        place, direction = tuple(unit.args["place"]), unit.args["direction"]
+        rows, columns = self._grid(tuple(unit.args["pair"]))
+        queries, facts = self._ids(place), self._facts(place)
+        tables = []
+        for other in columns if direction == FORWARD else rows:
+            against = self._facts(other)
+            address = self._address(facts, against, direction)
+            if not self._tiles.holds(address, self._due(facts, against, direction)):
+                # removed since: by hand, or as a stranger by a run of other corpora in between
+                self._search(*((place, other) if direction == FORWARD else (other, place)))
+            tables.append(
+                neighbors_of(self._tiles.read(address), queries, self._ids(other), direction)
+            )
+        merged = merge_neighbors(tables, self.k_of(direction))
+        part = write_part(self.folder, f"{unit.key}.parquet", merged, NEIGHBOR, self.run.storage)
         return Receipt(
             unit=unit.key, parts={"neighbors": (part,)}, counters={"neighbors": part.rows}
         )
 
-    def _vectors(self, datasets: Sequence[Dataset], lang: str, block: Mapping[str, Any]) -> Vectors:
-        table = read_pool(datasets, lang, Block.of(block), self.run.storage)
-        return Vectors.from_arrow(table, datasets[0].manifest.attributes["dim"])
+    # The end
 
     def finish(self) -> None:
-        """Check that every row has its neighbours; write the manifest; drop the tiles' results.
+        """Check that no row is lost and every row has its neighbours; write the manifest.
 
-        Law: neighbours = sum over rows of min(k, rows of the other side), both ways.
+        Laws, for each side and language: rows of all corpora = distinct rows + rows that an earlier
+        corpus holds; and neighbours = sum over distinct rows of min(k, rows of the other side).
         """
         merged = self.receipts("merge")
+        rows = self._distinct_rows()
+        due = 0
+        for src, tgt in self.lang_pairs:
+            n, m = (rows[key] for key in zip(self._sides, (src, tgt), strict=True))
+            due += n * min(self.forward_k, m) + m * min(self.backward_k, n)
         found = sum(receipt.counters["neighbors"] for receipt in merged)
-        due = self._due()
         if found != due:
             raise DatasetError(
                 f"knn {self.subject}: must have {due} neighbours, but has {found}; this is a fault of "
@@ -186,24 +237,58 @@ class Knn(Stage):
             )
         paths = [part.path for receipt in merged for part in receipt.parts["neighbors"]]
         remove_strays(self.folder, paths, self.run.storage)
-        attributes = {
-            "k": self.forward_k,
-            "backward_k": self.backward_k,
-            "langs": [f"{src}-{tgt}" for src, tgt in self.lang_pairs],
-        }
-        self.publish({"neighbors": self.folder}, merged, attributes)
-        remove_tree(self._partials, self.run.storage)
+        write_json(self._references(self.subject), self._used(), self.run.storage)
+        self.publish({"neighbors": self.folder}, merged, self.attributes())
 
-    def _due(self) -> int:
-        """How many neighbours there must be, from the sizes of the tiles."""
-        rows: dict[LangPair, dict[int, int]] = defaultdict(dict)
-        columns: dict[LangPair, dict[int, int]] = defaultdict(dict)
-        for unit, receipt in zip(self.units("tiles"), self.receipts("tiles"), strict=True):
-            pair = (unit.args["src"], unit.args["tgt"])
-            rows[pair][unit.args["row"]] = receipt.notes["rows"]
-            columns[pair][unit.args["column"]] = receipt.notes["columns"]
-        due = 0
+    def _distinct_rows(self) -> dict[tuple[str, str], int]:
+        """Distinct rows of each side and language."""
+        rows: dict[tuple[str, str], int] = dict.fromkeys(self._blocks, 0)
+        held = dict(rows)
+        for unit, receipt in zip(self.units("blocks"), self.receipts("blocks"), strict=True):
+            side, lang, _ = unit.args["block"]
+            rows[side, lang] += receipt.counters["rows"]
+            held[side, lang] += receipt.counters["rows"] + receipt.counters["elsewhere"]
+        for (side, lang), count in held.items():
+            due = sum(data.manifest.langs.get(lang, 0) for data in self.datasets(side))
+            if count != due:
+                raise DatasetError(
+                    f"knn {self.subject}: must search {due} rows of {lang}, but has {count}; this is "
+                    "a fault of the program"
+                )
+        return rows
+
+    # Which tiles are kept
+
+    def _references(self, task: str) -> str:
+        return self.run.state("tiles_used", f"{task}.json")
+
+    def _used(self) -> list[tuple[int, list[str], list[str]]]:
+        """The tiles of this task: (k, contents of query blocks, contents of index blocks)."""
+        if not self.run.config.execution.keep_tiles:
+            return []
+        used = []
         for pair in self.lang_pairs:
-            n, m = sum(rows[pair].values()), sum(columns[pair].values())
-            due += n * min(self.forward_k, m) + m * min(self.backward_k, n)
-        return due
+            rows, columns = (
+                [self._facts(p).content for p in places] for places in self._grid(pair)
+            )
+            used += [(self.forward_k, rows, columns), (self.backward_k, columns, rows)]
+        return used
+
+    def tidy(self) -> None:
+        """Remove the tiles that no task of this output refers to any more."""
+        storage = self.run.storage
+        used = [entry for uri in list_glob(self.run.state("tiles_used"), storage)
+                for entry in read_json(uri, storage)]  # fmt: skip
+        self._tiles.remove_others(
+            tile_address(query, block, k)
+            for k, queries, index in used
+            for query, block in product(queries, index)
+        )
+
+    def remark(self) -> str:
+        """How many tiles were there already, if any."""
+        done = self.receipts("tiles")
+        searched = sum(receipt.counters["tiles_searched"] for receipt in done)
+        if searched == len(done):
+            return ""
+        return f"{self.subject}: {searched} of {len(done)} tiles were searched, the others are kept ones"

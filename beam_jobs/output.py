@@ -14,14 +14,15 @@ from mining.io.filesystem import Storage, exists, list_glob, read_bytes, write_a
 
 _RESOLVED = "config.resolved.yaml"
 _FIXED = {"corpora": ("uri", "lang", "modality"), "tasks": ("source", "target")}
+_GROWING = ("source", "target")  # a task may get further corpora: its pairs are then mined anew
 
 
 def claim_output(run: Run, resolved: Config) -> None:
     """Write ``config.resolved.yaml``, unless the folder belongs to something else.
 
     Model, thresholds and everything else may change between runs: stages keep their results apart by
-    hash. Corpora and tasks may be added; once there are pairs they may not be redefined, since pairs of
-    both would lie side by side.
+    hash. Corpora and tasks may be added, also corpora to a task; once there are pairs nothing may be
+    taken away or redefined, since pairs of both would lie side by side.
 
     Args:
         run: whose folder.
@@ -39,7 +40,8 @@ def claim_output(run: Run, resolved: Config) -> None:
         )
         now = _identity(yaml.safe_load(text))
         for key, value in _identity(before).items() if mined else ():
-            if now.get(key) != value:
+            grown = key.rpartition(".")[2] in _GROWING and _names(value) <= _names(now.get(key))
+            if now.get(key) != value and not grown:
                 raise ConfigError(
                     f"{run.output}: was made by another config: {key} was {value!r}, but is "
                     f"{now.get(key)!r} now; choose another --output"
@@ -77,3 +79,8 @@ def _canonical(value: Any) -> Any:
     if isinstance(value, list):
         return [_canonical(item) for item in value]
     return canonical_uri(value) if isinstance(value, str) else value
+
+
+def _names(value: Any) -> set[str]:
+    """Corpora of one side of a task, written as one name or a list."""
+    return set(value if isinstance(value, list) else [value]) - {None}

@@ -33,8 +33,7 @@ from mining.score import (
     ScoreSettings,
     Spans,
     join_pairs,
-    score_candidates,
-    select_spans,
+    select_neighbors,
 )
 
 _PART_ROWS = 1_000_000  # fixed: part boundaries must not depend on who wrote them
@@ -112,9 +111,9 @@ class Pairs(Stage):
         storage = self.run.storage
         src, tgt = unit.key.split("-")
         spans = self.spans(self.sources, src), self.spans(self.targets, tgt)
-        candidates = score_candidates(*self.neighbor_tables(unit.key), self.settings, *spans)
         settings = replace(self.settings, threshold=self.thresholds[unit.key])
-        kept, rejected = select_spans(candidates, settings, *spans)
+        found = select_neighbors(*self.neighbor_tables(unit.key), settings, *spans)
+        kept, rejected = found.kept, found.rejected
         pairs = join_pairs(
             kept,
             self._segments(self.sources, src, kept["src_segment_id"]),
@@ -138,7 +137,7 @@ class Pairs(Stage):
             unit=unit.key,
             parts={"pairs": tuple(parts), "rejects": (refused,)},
             counters={
-                "candidates": candidates.num_rows,
+                "candidates": found.candidates,
                 "kept": pairs.num_rows,
                 "rejected": rejected.num_rows,
                 **reason_counters(rejected),

@@ -54,7 +54,7 @@ class DoUnits(beam.DoFn):
 
 
 def run_stages(stages: Sequence[Stage], beam_args: Sequence[str], progress: Progress) -> None:
-    """Run the unfinished work of several stages of one kind as one pipeline, then finish each.
+    """Run the unfinished work of several stages of one kind as one pipeline, then finish and tidy.
 
     Args:
         stages: one per corpus or task, all of the same class.
@@ -83,6 +83,7 @@ def run_stages(stages: Sequence[Stage], beam_args: Sequence[str], progress: Prog
             raise carried from None
     for stage in stages:
         stage.finish()
+    stages[0].tidy()
 
 
 def _gist(error: Exception) -> str:

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
+import pyarrow as pa
+
+from beam_jobs.document_knn import DocumentKnn, unknown_documents
 from beam_jobs.embed import Embed
 from beam_jobs.knn import Knn
 from beam_jobs.listing import UNDETERMINED, audio_base
 from beam_jobs.models import encoder_cards, recogniser_cards
+from beam_jobs.neighbors import Neighbors
 from beam_jobs.pairs import Pairs
 from beam_jobs.prepare import Prepare
 from beam_jobs.prepare_speech import PrepareSpeech
 from beam_jobs.progress import Progress
 from beam_jobs.recordings import CorpusFrames
 from beam_jobs.stage import Run
-from beam_jobs.tasks import language_pairs, overlaps
+from beam_jobs.tasks import LangPair, language_pairs, overlaps, pool_sizes
 from beam_jobs.thresholds import calibration, resolve_thresholds, score_settings
 from beam_jobs.tokenize import Tokenize
 from beam_jobs.transcribe import Transcribe
@@ -24,12 +29,14 @@ from encoders import EncoderCard, require_device
 from encoders.audio_tokens.card import AudioTokenizerCard
 from encoders.recognise import RecogniserCard
 from mining.config import Config
+from mining.config.model import DocumentPairs, Task
 from mining.contract.errors import ConfigError, DatasetError, InputError
 from mining.contract.model_ref import RecogniserRef
 from mining.contract.schemas import SPEECH
 from mining.evaluate.gold import read_gold
 from mining.filter import digest_of_sets
 from mining.io.dataset import Manifest, read_manifest
+from mining.io.document_pairs import digest_of, groups_of, read_document_pairs
 from mining.io.pools import Dataset
 from mining.knn import BACKENDS
 
@@ -66,6 +73,7 @@ class Plan:
         settings = score_settings(config.mining)
         for task in config.tasks.values():
             calibration(config.mining, settings, config.model_of(task.sources[0]), self.run.storage)
+            self._document_pairs(task)
         if config.execution.device == "cuda":
             require_device("cuda")
         if config.evaluate is not None:
@@ -269,10 +277,10 @@ class Plan:
             found[stage.subject] = Dataset(manifest=manifest, folder=stage.folder)
         return found
 
-    def knn(self) -> list[Knn]:
+    def knn(self) -> list[Neighbors]:
         """One stage a task."""
         embeddings = self.embeddings()
-        stages = []
+        stages: list[Neighbors] = []
         for name, task in self.run.config.tasks.items():
             sources = tuple(embeddings[corpus] for corpus in task.sources)
             targets = tuple(embeddings[corpus] for corpus in task.targets)
@@ -288,18 +296,54 @@ class Plan:
                     f"tasks.{name}: must have a language pair with rows on both sides, but the source "
                     f"holds {langs[0]} and the target {langs[1]}"
                 )
-            stages.append(
-                Knn(
-                    run=self.run,
-                    subject=name,
-                    sources=sources,
-                    targets=targets,
-                    lang_pairs=pairs,
-                    forward_k=self._k(task.targets),
-                    backward_k=self._k(task.sources),
-                )
-            )
+            stages.append(self._neighbors(name, sources, targets, pairs))
         return stages
+
+    def _neighbors(
+        self,
+        name: str,
+        sources: tuple[Dataset, ...],
+        targets: tuple[Dataset, ...],
+        lang_pairs: tuple[LangPair, ...],
+    ) -> Neighbors:
+        """The stage of one task: among all rows, or within paired documents."""
+        task = self.run.config.tasks[name]
+        what: dict[str, Any] = {
+            "run": self.run,
+            "subject": name,
+            "sources": sources,
+            "targets": targets,
+            "lang_pairs": lang_pairs,
+            "forward_k": self._k(task.targets),
+            "backward_k": self._k(task.sources),
+        }
+        if task.documents is None:
+            return Knn(**what)
+        documents = self._document_pairs(task)
+        sides = [[dataset.manifest for dataset in side] for side in (sources, targets)]
+        rows = max(sum(pool_sizes(pair, *sides)) for pair in lang_pairs)
+        return DocumentKnn(
+            **what,
+            documents=task.documents,
+            digest="" if documents is None else digest_of(documents),
+            occurrences=(self._occurrences(task.sources), self._occurrences(task.targets)),
+            groups=groups_of(rows, documents, self.run.config.execution.tile_rows),
+        )
+
+    def _document_pairs(self, task: Task) -> pa.Table | None:
+        """DOCUMENT_PAIR table that a task names; None if it names none.
+
+        Raises:
+            InputError: if it cannot be read or holds none.
+        """
+        if not isinstance(task.documents, DocumentPairs):
+            return None
+        return read_document_pairs(task.documents.pairs, self.run.storage)
+
+    def _occurrences(self, corpora: Sequence[str]) -> tuple[Manifest, ...]:
+        """Manifests of where the segments of some corpora stand."""
+        folders = (self.run.dataset("occurrences", c, self._prepares[c].hash) for c in corpora)
+        return tuple(read_manifest(folder, self.run.storage) for folder in folders)
 
     def _k(self, corpora: Sequence[str]) -> int:
         """Neighbours searched among some corpora: more where segments overlap each other."""
@@ -320,7 +364,8 @@ class Plan:
             thresholds, warnings = resolve_thresholds(
                 config.mining, settings, knn, config.model_of(task.sources[0]), self.run.storage
             )
-            for warning in warnings:
+            found = read_manifest(knn.folder, self.run.storage)
+            for warning in (*warnings, *unknown_documents(found)):
                 self.progress.warn(f"tasks.{knn.subject}: {warning}")
             stages.append(
                 Pairs(
@@ -328,7 +373,7 @@ class Plan:
                     subject=knn.subject,
                     sources=tuple(self.segments(corpus) for corpus in task.sources),
                     targets=tuple(self.segments(corpus) for corpus in task.targets),
-                    neighbors=read_manifest(knn.folder, self.run.storage),
+                    neighbors=found,
                     settings=replace(settings, threshold=None),
                     thresholds=thresholds,
                 )

@@ -100,3 +100,14 @@ class Progress:
             done.set()
             if thread.is_alive():
                 thread.join()
+
+
+class Silence(Progress):
+    """Says nothing, warnings included: for commands that only look at a run."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+
+    def warn(self, text: str) -> None:
+        """Nothing."""
+        del text

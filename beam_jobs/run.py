@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from beam_jobs.meter import timed_stage
 from beam_jobs.output import claim_output
 from beam_jobs.pipeline import build_options, run_stages
 from beam_jobs.plan import Plan
@@ -42,16 +43,28 @@ def run(plan: Plan, stages: Sequence[str], beam_args: Sequence[str], progress: P
     }
     worked = False
     for name in STAGES:
-        found = planned[name]() if name in stages else ()
-        left = [stage for stage in found if not stage.is_done()]
-        # text and speech are prepared in phases of their own
-        for kind in dict.fromkeys(map(type, left)):
-            some = [stage for stage in left if type(stage) is kind]
-            fresh, started = is_fresh(some), time.monotonic()
-            run_stages(some, beam_args, progress)
-            worked = True
-            if fresh and (line := speed(some, time.monotonic() - started)):
-                progress.say(line)
-        if found and not left:
-            progress.say(f"{name}: already done")
+        with timed_stage(name):
+            worked |= _run_stage(
+                name, planned[name]() if name in stages else (), beam_args, progress
+            )
     return worked
+
+
+def _run_stage(
+    name: str, found: Sequence[Stage], beam_args: Sequence[str], progress: Progress
+) -> bool:
+    """Do what is left of one stage's subjects; returns whether there was anything."""
+    left = [stage for stage in found if not stage.is_done()]
+    # text and speech are prepared in phases of their own
+    for kind in dict.fromkeys(map(type, left)):
+        some = [stage for stage in left if type(stage) is kind]
+        fresh, started = is_fresh(some), time.monotonic()
+        run_stages(some, beam_args, progress)
+        if fresh and (line := speed(some, time.monotonic() - started)):
+            progress.say(line)
+        for stage in some:
+            if line := stage.remark():
+                progress.say(f"{name}: {line}")
+    if found and not left:
+        progress.say(f"{name}: already done")
+    return bool(left)

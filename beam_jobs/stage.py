@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from beam_jobs.meter import timed_unit
 from mining.config import Config, stage_hash
 from mining.contract.errors import DatasetError
 from mining.contract.schemas import REJECT_REASONS
@@ -118,6 +119,14 @@ class Stage(ABC):
         """Called in the launcher before the first unit."""
         return
 
+    def tidy(self) -> None:
+        """Remove what is unused. Called in the launcher on one of the stages when all are finished."""
+        return
+
+    def remark(self) -> str:
+        """A line about the finished work that a user should see; empty if there is none."""
+        return ""
+
     @property
     def home(self) -> str:
         """Folder of this stage's receipts and intermediate files."""
@@ -189,8 +198,9 @@ def do_unit(stage: Stage, phase: str, unit: Unit) -> Receipt | None:
     folder, storage = stage.receipts_folder(phase), stage.run.storage
     if read_receipt(folder, unit.key, storage) is not None:
         return None
-    receipt = stage.process(phase, unit)
-    write_receipt(folder, receipt, storage)
+    with timed_unit(stage.name, stage.subject, phase, unit.key):
+        receipt = stage.process(phase, unit)
+        write_receipt(folder, receipt, storage)
     return receipt
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from beam_jobs.knn import Knn
+from beam_jobs.neighbors import Neighbors
 from beam_jobs.progress import one_of_each_kind
-from beam_jobs.tasks import pool_sizes
+from beam_jobs.tasks import LangPair
 from encoders import calibration_of
 from mining.config.model import NONE, Mining
 from mining.contract.errors import ConfigError
@@ -77,7 +77,7 @@ def effective(mining: Mining) -> Mining:
 
 
 def resolve_thresholds(
-    mining: Mining, settings: ScoreSettings, knn: Knn, model: ModelRef, storage: Storage
+    mining: Mining, settings: ScoreSettings, knn: Neighbors, model: ModelRef, storage: Storage
 ) -> tuple[dict[str, float | None], tuple[str, ...]]:
     """The lowest margin score kept, by language pair (``deu-eng``; None: no limit), and warnings.
 
@@ -90,19 +90,43 @@ def resolve_thresholds(
         return dict.fromkeys(names, entries), ()
     found: dict[PairKey, Found] = {}
     for pair in knn.lang_pairs:
-        src_rows, tgt_rows = pool_sizes(
-            pair, [side.manifest for side in knn.sources], [side.manifest for side in knn.targets]
-        )
-        conditions = Conditions(
-            margin=settings.margin, k=settings.k, src_pool_size=src_rows, tgt_pool_size=tgt_rows
-        )
-        key = PairKey(
-            src_modality=knn.src_modality,
-            tgt_modality=knn.tgt_modality,
-            src_lang=pair[0],
-            tgt_lang=pair[1],
-        )
-        found[key] = lookup(entries, key, conditions, mining.target_precision)
+        key = _key(knn, pair)
+        found[key] = lookup(entries, key, _conditions(settings, knn, pair), mining.target_precision)
     thresholds: dict[str, float | None] = {key.langs: one.threshold for key, one in found.items()}
     said = [(key.name, warning) for key, one in found.items() for warning in one.warnings]
     return thresholds, one_of_each_kind(said)
+
+
+def _key(knn: Neighbors, pair: LangPair) -> PairKey:
+    return PairKey(
+        src_modality=knn.src_modality,
+        tgt_modality=knn.tgt_modality,
+        src_lang=pair[0],
+        tgt_lang=pair[1],
+    )
+
+
+def _conditions(settings: ScoreSettings, knn: Neighbors, pair: LangPair) -> Conditions:
+    src_rows, tgt_rows = knn.pools(pair)
+    return Conditions(
+        margin=settings.margin, k=settings.k, src_pool_size=src_rows, tgt_pool_size=tgt_rows
+    )
+
+
+def origin_of_threshold(knn: Neighbors, pair: LangPair) -> str:
+    """Where the threshold of a language pair comes from, in words."""
+    config, storage = knn.run.config, knn.run.storage
+    mining, settings = config.mining, score_settings(config.mining)
+    model = config.model_of(knn.sources[0].manifest.name)
+    entries = calibration(mining, settings, model, storage)
+    if not isinstance(entries, tuple):
+        given = mining.threshold is not None
+        return "mining.threshold" if given else f"the preset {mining.preset}"
+    conditions = _conditions(settings, knn, pair)
+    entry = lookup(entries, _key(knn, pair), conditions, mining.target_precision).entry
+    target = "best F1" if entry.target is None else f"precision {entry.target:g}"
+    return (
+        f"the threshold for {target} of {entry.key.name} in "
+        f"{mining.calibration or calibration_of(model)}, calibrated on pools of "
+        f"{entry.conditions.src_pool_size} and {entry.conditions.tgt_pool_size}"
+    )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mining.contract.encoder import Encoder
@@ -42,11 +43,30 @@ def embed_texts(
     parts = [np.zeros((0, encoder.dim), np.float32)]
     for start in range(0, len(texts), _ROWS):
         some = list(texts[start : start + _ROWS])
-        result = encoder.embed(_batch(some, codes[start : start + _ROWS]))
+        said = codes[start : start + _ROWS]
+        ids = list(map(text_segment_id, said, some))
+        table = pa.table({"segment_id": ids, "lang": said, "text": some})
+        result = encoder.embed(segments_of(table))
         for row, detail in sorted(result.problems.items()):
             raise InputError(f"texts[{start + row}]: cannot be embedded ({detail}); leave it out")
         parts.append(result.vectors)
     return np.concatenate(parts)
+
+
+def segments_of(sentences: pa.Table) -> pa.RecordBatch:
+    """A SEGMENT batch of sentences: N rows of segment_id, lang and text."""
+    count = sentences.num_rows
+    given = {
+        "segment_id": sentences["segment_id"],
+        "corpus": ["texts"] * count,
+        "modality": [TEXT] * count,
+        "lang": sentences["lang"],
+        "text": sentences["text"],
+        "length": pc.utf8_length(sentences["text"]),
+        "occurrences": [1] * count,
+    }
+    columns = [given.get(f.name, pa.nulls(count, f.type)) for f in SEGMENT]
+    return pa.table(columns, schema=SEGMENT).combine_chunks().to_batches()[0]
 
 
 def _codes(langs: Sequence[str]) -> list[str]:
@@ -59,17 +79,3 @@ def _code(lang: str) -> str:
     if code is None:
         raise InputError(f"lang: must be a language code such as deu, but is {lang!r}")
     return code
-
-
-def _batch(texts: list[str], langs: list[str]) -> pa.RecordBatch:
-    given = {
-        "segment_id": list(map(text_segment_id, langs, texts)),
-        "corpus": ["texts"] * len(texts),
-        "modality": [TEXT] * len(texts),
-        "lang": langs,
-        "text": texts,
-        "length": [len(text) for text in texts],
-        "occurrences": [1] * len(texts),
-    }
-    columns = [pa.array(given.get(f.name, [None] * len(texts)), f.type) for f in SEGMENT]
-    return pa.record_batch(columns, schema=SEGMENT)

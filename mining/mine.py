@@ -1,23 +1,21 @@
-"""Pairs from two arrays of vectors, in memory bounded by a tile."""
+"""Pairs from two arrays of vectors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mining.contract.errors import ConfigError, InputError
-from mining.contract.schemas import NEIGHBOR
-from mining.contract.vectors import to_stored
-from mining.knn import Vectors, merge_neighbors, search_tile_both
-from mining.score import ScoreSettings, score_candidates
-from mining.score import select as select_pairs
+from mining.contract.errors import InputError
+from mining.contract.vectors import as_stored
+from mining.knn import TopK, first_rows, search_arrays
+from mining.score import Nearest, ScoreSettings, select_arrays
 from mining.score.settings import Margin, Select
 
 Array = NDArray[np.floating[Any]]
+Stored = NDArray[np.float16]
 
 _SHOWN_ROWS = 10  # bad rows that an error names
 
@@ -30,14 +28,16 @@ def mine_pairs(
     margin: Margin = "ratio",
     select: Select = "max",
     threshold: float | None = None,
-    tile_rows: int = 16384,
-    backend: str = "faiss-flat",
+    distinct: bool = True,
+    backend: str = "exact",
     threads: int | None = None,
 ) -> pa.Table:
     """Mine pairs of rows of ``x`` and rows of ``y``.
 
     The rows are compared as a run compares them: L2-normalised, rounded to float16, by exact
-    similarity. Equal scores break by row number.
+    similarity. Equal scores break by row number. Memory: 2 bytes a number of both arrays (none for
+    float16 arrays of unit rows, which are read where they are), some 16 (k + 2) a row, and buffers of
+    the backend.
 
     Args:
         x: N source vectors [N, D] of any float dtype; need not be normalised, may be a
@@ -47,9 +47,10 @@ def mine_pairs(
         margin: ``ratio``, ``distance`` or ``absolute``; see :class:`mining.score.ScoreSettings`.
         select: ``max``, ``intersection``, ``union``, ``forward``, ``backward`` or ``all``.
         threshold: lowest margin score kept; None keeps all that are selected.
-        tile_rows: rows a side held and compared at a time. Decides memory, never the result.
+        distinct: a vector that stands in several rows is mined once, as the first of them, so that
+            copies crowd no neighbourhood; False: every row is a row of its own.
         backend: a key of :data:`mining.knn.BACKENDS`. Decides time, never the result.
-        threads: of the backend; None: as the process has them.
+        threads: of the backend; None: one a core.
 
     Returns:
         Table, best first: src_row and tgt_row (int64), similarity and margin_score (float32),
@@ -61,36 +62,28 @@ def mine_pairs(
         ConfigError: if a setting is out of its range.
     """
     settings = ScoreSettings(k=k, margin=margin, select=select, threshold=threshold)
-    if tile_rows < 1:
-        raise ConfigError(f"tile_rows: must be at least 1, but is {tile_rows}")
-    _check(x, y, tile_rows)
-    starts = range(0, len(y), tile_rows)
-    forward: list[pa.Table] = []
-    backward = {start: NEIGHBOR.empty_table() for start in starts}
-    for rows, _ in _blocks(x, tile_rows):
-        nearest = NEIGHBOR.empty_table()
-        for columns, start in _blocks(y, tile_rows):
-            found = search_tile_both(rows, columns, k, backend=backend, threads=threads)
-            nearest = merge_neighbors([nearest, found[0]], k)
-            backward[start] = merge_neighbors([backward[start], found[1]], k)
-        forward.append(nearest)
-    return _pairs(forward, list(backward.values()), settings)
-
-
-def _pairs(forward: list[pa.Table], backward: list[pa.Table], settings: ScoreSettings) -> pa.Table:
-    empty = NEIGHBOR.empty_table()
-    candidates = score_candidates(
-        pa.concat_tables([empty, *forward]), pa.concat_tables([empty, *backward]), settings
+    _check_shapes(x, y)
+    sides = [_stored(array, name) for name, array in (("x", x), ("y", y))]
+    kept = [np.unique(first_rows(side)) if distinct else np.arange(len(side)) for side in sides]
+    src, tgt = (s if len(rows) == len(s) else s[rows] for s, rows in zip(sides, kept, strict=True))
+    forward, backward = search_arrays(src, tgt, k, backend=backend, threads=threads)
+    pairs = select_arrays(_nearest(forward), _nearest(backward), settings)
+    return pa.table(
+        {
+            "src_row": kept[0][pairs.src],
+            "tgt_row": kept[1][pairs.tgt],
+            "similarity": pairs.similarity,
+            "margin_score": pairs.margin_score,
+            "mutual": pairs.mutual,
+        }
     )
-    kept, _ = select_pairs(candidates, settings)
-    columns = {
-        "src_row": kept["src_segment_id"].cast(pa.int64()),
-        "tgt_row": kept["tgt_segment_id"].cast(pa.int64()),
-    }
-    return pa.table(columns | {n: kept[n] for n in ("similarity", "margin_score", "mutual")})
 
 
-def _check(x: Array, y: Array, tile_rows: int) -> None:
+def _nearest(found: TopK) -> Nearest:
+    return Nearest(index=found.row, similarity=found.similarity)
+
+
+def _check_shapes(x: Array, y: Array) -> None:
     for name, array in (("x", x), ("y", y)):
         if array.ndim != 2 or not array.shape[1] or not np.issubdtype(array.dtype, np.floating):
             raise InputError(
@@ -102,22 +95,16 @@ def _check(x: Array, y: Array, tile_rows: int) -> None:
             f"mine_pairs: x and y must have one dimension, but have {x.shape[1]} and {y.shape[1]}; "
             "embed both with one encoder"
         )
-    for name, array in (("x", x), ("y", y)):
-        starts = range(0, len(array), tile_rows)
-        bad = [s + np.flatnonzero(to_stored(array[s : s + tile_rows])[1]) for s in starts]
-        rows = np.concatenate([np.empty(0, np.int64), *bad]).tolist()
-        if rows:
-            more = f" and {len(rows) - _SHOWN_ROWS} more" if len(rows) > _SHOWN_ROWS else ""
-            raise InputError(
-                f"mine_pairs: {name} must hold no NaN, infinite or zero rows, but rows "
-                f"{rows[:_SHOWN_ROWS]}{more} are; drop them first"
-            )
 
 
-def _blocks(array: Array, tile_rows: int) -> Iterator[tuple[Vectors, int]]:
-    """Stored vectors block by block, with the row each block begins at."""
-    width = len(str(len(array)))  # padded, so that ids sort as numbers
-    for start in range(0, len(array), tile_rows):
-        stored, _ = to_stored(array[start : start + tile_rows])
-        ids = pa.array([f"{row:0{width}d}" for row in range(start, start + len(stored))])
-        yield Vectors(ids, stored), start
+def _stored(array: Array, name: str) -> Stored:
+    """As vectors are stored; rows without a direction are named."""
+    stored, bad = as_stored(array)
+    rows = np.flatnonzero(bad).tolist()
+    if rows:
+        more = f" and {len(rows) - _SHOWN_ROWS} more" if len(rows) > _SHOWN_ROWS else ""
+        raise InputError(
+            f"mine_pairs: {name} must hold no NaN, infinite or zero rows, but rows "
+            f"{rows[:_SHOWN_ROWS]}{more} are; drop them first"
+        )
+    return stored

@@ -18,7 +18,8 @@ _INTERRUPTED = 130  # the shell's convention: 128 + SIGINT
 def cli() -> None:
     """Mine parallel sentences from unaligned corpora.
 
-    Exit codes: 0 done, 2 config or command line, 3 data, 4 capacity, 130 interrupted.
+    Exit codes: 0 done, 2 config or command line, 3 data, 4 capacity, 130 interrupted; 1 only where
+    mining diff --exit-code finds a difference.
     """
 
 
@@ -38,9 +39,9 @@ def main() -> None:
     """Entry point of the ``mining`` command."""
     _show_warnings()
     try:
-        cli.main(standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        # click returns the code of a command that ends by itself, instead of raising Exit
+        if code := cli.main(standalone_mode=False):
+            sys.exit(code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

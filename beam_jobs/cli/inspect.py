@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mining.config.yaml_nodes import parse_yaml
-from mining.contract.errors import ConfigError
+from beam_jobs.cli.options import storage_options
 
 
 @click.command("inspect")
@@ -18,11 +17,6 @@ def inspect_command(dataset: str, rows: int, storage: str) -> None:
 
     DATASET is a folder below an output, a Parquet file, or the output itself.
     """
-    from mining.io.filesystem import Storage
     from mining.report import inspect
 
-    problems: list[str] = []
-    options = parse_yaml(storage, "--storage", problems).plain()
-    if problems or not isinstance(options, dict):
-        raise ConfigError(f"--storage: must be a YAML mapping, but is {storage!r}")
-    click.echo(inspect(dataset, Storage(options=options), rows))
+    click.echo(inspect(dataset, storage_options(storage), rows))

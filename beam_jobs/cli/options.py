@@ -8,6 +8,9 @@ from typing import Any
 import click
 
 from mining.config import Config, load_config
+from mining.config.yaml_nodes import parse_yaml
+from mining.contract.errors import ConfigError
+from mining.io.filesystem import Storage
 
 Command = Callable[..., Any]
 
@@ -45,3 +48,16 @@ def read_config(
     if runner is not None:
         overrides = (*overrides, f"execution.runner={runner}")
     return load_config(config_path, overrides, output)
+
+
+def storage_options(text: str) -> Storage:
+    """The value of ``--storage``.
+
+    Raises:
+        ConfigError: if it is no YAML mapping.
+    """
+    problems: list[str] = []
+    options = parse_yaml(text, "--storage", problems).plain()
+    if problems or not isinstance(options, dict):
+        raise ConfigError(f"--storage: must be a YAML mapping, but is {text!r}")
+    return Storage(options=options)

@@ -30,7 +30,7 @@ from encoders.wordbag.features import MAX_TOKENS, tokens_of
 from encoders.wordbag.model import WordBagConfig, WordBagModel
 from encoders.wordbag.reader import vectors_of
 from mining.contract.errors import CheckpointError
-from mining.speech.torch_threads import torch_threads
+from mining.threads import torch_threads
 
 _WEIGHTS = "model.safetensors"
 

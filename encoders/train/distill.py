@@ -31,7 +31,7 @@ from encoders.train.teacher import Teacher
 from encoders.use_multilingual import SPACE
 from encoders.wordbag.model import WordBagConfig, WordBagModel
 from encoders.wordbag.quantise import quantise_rows
-from mining.speech.torch_threads import torch_threads
+from mining.threads import torch_threads
 
 _LOG = logging.getLogger(__name__)
 

@@ -41,7 +41,7 @@ from mining.config import resolved_yaml
 from mining.contract.errors import CapacityError, ConfigError
 from mining.io.dataset import read_json, write_json
 from mining.io.filesystem import Storage, write_atomic
-from mining.speech.torch_threads import torch_threads
+from mining.threads import torch_threads
 
 Say = Callable[[str], None]
 

@@ -13,7 +13,7 @@ from trainings import base, speech_seeds, written
 import encoders
 from encoders.train.letters_fit import fitted_letters
 from encoders.train.units import fitted_units
-from mining.speech.torch_threads import torch_threads
+from mining.threads import torch_threads
 
 LEXICON = Path(encoders.__file__).parent / TEACHER / "audio_tokenizer/lexicon.parquet"
 _LAYER_CLIPS = 240

@@ -127,6 +127,11 @@ def _check_names(config: Config, root: Node, problems: list[str]) -> None:
                 close = difflib.get_close_matches(corpus, config.corpora, n=1)
                 hint = f"; did you mean {close[0]!r}?" if close else ""
                 problems.append(f"{where}: tasks.{name}: there is no corpus {corpus!r}{hint}")
+            elif task.documents is not None and config.corpora[corpus].columns.id is None:
+                problems.append(
+                    f"{where}: tasks.{name}.documents: corpora.{corpus} must name its documents' ids in "
+                    "columns.id, but does not"
+                )
         codes: tuple[str, ...] = ()
         if isinstance(task.langs, LangPairs):
             codes = (*task.langs.source, *task.langs.target)

@@ -197,6 +197,18 @@ class LangPairs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DocumentPairs:
+    """Documents that are translations of each other, as another tool aligned them.
+
+    Attributes:
+        pairs: TSV file (also .gz .zst .bz2 .xz) with columns src_doc_id and tgt_doc_id, the ids that
+            ``columns.id`` of the corpora names. A document may stand in many pairs.
+    """
+
+    pairs: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """Which corpora are mined against which.
 
@@ -207,11 +219,16 @@ class Task:
             among them where the corpora differ; ``all_unordered``: where one corpus stands on both
             sides, each pair once, in alphabetical order; a list such as ``[deu-eng, deu-deu]``; or
             two lists.
+        documents: mine within paired documents only: ``same_id``: documents of one id are paired; or
+            ``{pairs: FILE}``. Neighbours and margins are then among the sentences of the paired
+            documents; a sentence that stands in several documents is in all of them. Not given: every
+            sentence is compared with every other.
     """
 
     source: str | tuple[str, ...]
     target: str | tuple[str, ...]
     langs: Literal["all", "all_unordered"] | tuple[str, ...] | LangPairs = "all_unordered"
+    documents: Literal["same_id"] | DocumentPairs | None = None
 
     def __post_init__(self) -> None:
         if not self.sources or not self.targets:
@@ -235,7 +252,9 @@ class Mining:
     """Neighbours, margin and selection.
 
     Attributes:
-        preset: ``laser`` or ``stopes``: that tool's rules; settings given beside it win.
+        preset: ``laser``, ``stopes``, ``sentence-transformers`` or ``speech-vecalign``: that tool's
+            rules of margin and selection (:data:`mining.score.PRESETS` says what of it is not
+            represented); settings given beside it win.
         k: neighbours a side. 4 in Artetxe and Schwenk 2019, 16 in stopes.
         margin: ratio a/b, distance a-b or absolute a, where b is the mean similarity of both sides'
             k neighbours.
@@ -250,7 +269,7 @@ class Mining:
             averages over, so more must be found. Not given: 16 k.
     """
 
-    preset: Literal["laser", "stopes"] | None = None
+    preset: Literal["laser", "stopes", "sentence-transformers", "speech-vecalign"] | None = None
     k: int | None = setting(default=None, low=1, high=1024)
     margin: Literal["ratio", "distance", "absolute"] | None = None
     select: Literal["forward", "backward", "intersection", "max", "union", "all"] | None = None
@@ -289,6 +308,21 @@ class Evaluate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rates:
+    """What a run is paid with, in any one currency, for ``mining plan``. Not given: left out.
+
+    Attributes:
+        cpu_hour: of one processor for an hour, as clouds bill a vCPU.
+        gpu_hour: of one GPU for an hour.
+        disk_gib_month: of a GiB (2^30 bytes) kept for a month.
+    """
+
+    cpu_hour: float | None = setting(default=None, low=0.0)
+    gpu_hour: float | None = setting(default=None, low=0.0)
+    disk_gib_month: float | None = setting(default=None, low=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Execution:
     """How the work is done. Nothing here changes a result, so nothing here is hashed.
 
@@ -298,18 +332,25 @@ class Execution:
         threads: threads of torch and FAISS in a process; null: one per core. Vectors of large models
             may differ in the last bits between thread counts.
         tile_rows: rows a side of a k-NN tile; memory grows with it.
+        keep_tiles: keep the results of k-NN tiles under ``OUTPUT/_state/tiles``, so that a later run
+            with a further corpus searches only the tiles that hold its rows. They take about
+            8 k bytes a row and block of the other side, and the same the other way; a run needs that
+            room while it searches in any case. ``false`` frees it when the neighbours are finished.
         backend: k-NN backend.
         device: ``auto`` takes a GPU if there is one.
         storage: fsspec options by protocol, e.g. ``{s3: {endpoint_url: ...}}``.
+        rates: prices, for ``mining plan``.
     """
 
     runner: str = "DirectRunner"
     shards: int | None = setting(default=None, low=1)
     threads: int | None = setting(default=None, low=1)
     tile_rows: int = setting(default=65536, low=16)
-    backend: str = "faiss-flat"
+    keep_tiles: bool = True
+    backend: str = "exact"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     storage: Mapping[str, Mapping[str, Any]] = setting(default={})
+    rates: Rates = field(default_factory=Rates)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,7 @@ REJECT_REASONS = frozenset(
         "benchmark_overlap",
         "no_embedding",
         "bad_vector",
+        "no_paired_document",
         "below_threshold",
         "above_score_max",
         "not_best",

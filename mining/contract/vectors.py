@@ -15,6 +15,7 @@ from mining.contract.errors import SchemaError
 
 _BLOCK_ROWS = 4096  # rows held in float64 at a time
 _STORED = np.dtype("<f2")
+NORM_TOLERANCE = 0.004  # of stored vectors: rounding to float16 moves a norm by about 2^-11
 
 
 def to_stored(vectors: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
@@ -39,6 +40,32 @@ def to_stored(vectors: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float16], 
         norm[bad[rows]] = 1.0
         stored[rows] = block / norm[:, None]
     return stored, bad
+
+
+def as_stored(
+    vectors: NDArray[np.floating[Any]],
+) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
+    """Vectors as they are stored: those that are already, themselves; others normalised and rounded.
+
+    Args:
+        vectors: any float dtype [N, D], may be memory-mapped; not modified. float16 rows whose norms
+            are all 1 within :data:`NORM_TOLERANCE` are taken for stored ones.
+
+    Returns:
+        See :func:`to_stored`; float16 input of unit rows is returned without a copy.
+    """
+    if vectors.dtype == _STORED and all(
+        np.all(np.abs(norms(vectors[at : at + _BLOCK_ROWS]) - 1.0) <= NORM_TOLERANCE)
+        for at in range(0, len(vectors), _BLOCK_ROWS)
+    ):
+        return vectors.view(_STORED), np.zeros(len(vectors), dtype=np.bool_)
+    return to_stored(vectors)
+
+
+def norms(block: NDArray[np.float16]) -> NDArray[np.float32]:
+    """L2 norms of some stored vectors: float32 [N]."""
+    wide = block.astype(np.float32)
+    return np.asarray(np.sqrt(np.einsum("nd,nd->n", wide, wide)), dtype=np.float32)
 
 
 def pack(stored: NDArray[np.float16]) -> pa.FixedSizeBinaryArray:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 
 from mining.contract.errors import DatasetError, SchemaError
 from mining.contract.schemas import checked
-from mining.io.filesystem import Storage, open_read, write_atomic
+from mining.io.filesystem import Storage, exists, open_read, write_atomic
 
 _ROW_GROUP_ROWS = 65536  # fixed: the bytes of a file must not depend on who wrote it
 _CODEC, _CODEC_LEVEL = "zstd", 3
@@ -49,19 +50,30 @@ def write_part(
         raise SchemaError(f"{folder}/{path}: {error}") from None
     table = checked(table, schema, f"{folder}/{path}")
     langs = _language_runs(table, f"{folder}/{path}")
-    sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(
-        sink, schema, compression=_CODEC, compression_level=_CODEC_LEVEL, version="2.6"
-    ) as writer:
-        start = 0
-        for rows in langs.values() if langs else (table.num_rows,):
-            writer.write_table(table.slice(start, rows), row_group_size=_ROW_GROUP_ROWS)
-            start += rows
-    data = sink.getvalue().to_pybytes()
+    data = _encoded(table, tuple(langs.values()) or (table.num_rows,))
     write_atomic(f"{folder}/{path}", data, storage)
     return Part(
         path=path, rows=table.num_rows, sha256=hashlib.sha256(data).hexdigest(), langs=langs
     )
+
+
+def write_table(uri: str, table: pa.Table, storage: Storage) -> None:
+    """Write a table of any schema as a file of its own, all at once or not at all."""
+    write_atomic(uri, _encoded(table, (table.num_rows,)), storage)
+
+
+def _encoded(table: pa.Table, runs: Sequence[int]) -> bytes:
+    """The bytes of a file; each run of rows begins a row group."""
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(
+        sink, table.schema, compression=_CODEC, compression_level=_CODEC_LEVEL, version="2.6"
+    ) as writer:
+        start = 0
+        for rows in runs:
+            writer.write_table(table.slice(start, rows), row_group_size=_ROW_GROUP_ROWS)
+            start += rows
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
 
 
 def _language_runs(table: pa.Table, where: str) -> dict[str, int]:
@@ -122,3 +134,48 @@ def read_part(
             f"{uri}: must be a Parquet file of this run, but is damaged ({error}); remove {folder} "
             "and the folders of the same name below _state, and run again"
         ) from None
+
+
+def count_rows(uri: str, storage: Storage) -> int | None:
+    """Rows of a Parquet file, by its footer; None if there is no whole file."""
+    if not exists(uri, storage):
+        return None
+    try:
+        with open_read(uri, storage) as handle:
+            return int(pq.ParquetFile(handle).metadata.num_rows)
+    except (pa.ArrowException, OSError):
+        return None
+
+
+def read_schema(uri: str, storage: Storage) -> pa.Schema:
+    """Schema of a Parquet file that anybody may have written, its metadata included.
+
+    Raises:
+        DatasetError: if it is no Parquet file.
+    """
+    try:
+        with open_read(uri, storage) as handle:
+            return pq.ParquetFile(handle).schema_arrow
+    except (pa.ArrowException, OSError) as error:
+        raise DatasetError(f"{uri}: must be a whole Parquet file, but is not ({error})") from None
+
+
+def write_tables(uri: str, tables: Iterable[pa.Table], schema: pa.Schema, storage: Storage) -> None:
+    """Write tables one after the other as one file, all at once or not at all; one is held at a time.
+
+    Args:
+        uri: the file.
+        tables: of ``schema``; may be made while they are written.
+        schema: of the file.
+        storage: fsspec options.
+    """
+
+    def write(file: BinaryIO) -> None:
+        with pq.ParquetWriter(
+            file, schema, compression=_CODEC, compression_level=_CODEC_LEVEL, version="2.6"
+        ) as writer:
+            for table in tables:
+                if table.num_rows:
+                    writer.write_table(checked(table, schema, uri), row_group_size=_ROW_GROUP_ROWS)
+
+    write_atomic(uri, write, storage)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mining.contract.schemas import embedding_schema
 from mining.io.dataset import Manifest
@@ -29,65 +31,112 @@ class Dataset:
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """Some rows of a language.
+    """Some rows of a language in one corpus.
+
+    Rows that an earlier corpus of the side holds, too, are that corpus' and not in the block.
 
     Attributes:
-        paths: parts that hold them; the same names in every corpus, since a text's part is decided
-            by its id.
+        dataset: the corpus, by its place on the side.
+        paths: its parts that hold them; an id is in the part of the same name in every corpus.
         share: of those rows, the ones whose id is ``share`` modulo ``shares``.
         shares: into how many shares the parts are cut; 1: not at all.
     """
 
+    dataset: int
     paths: tuple[str, ...]
     share: int = 0
     shares: int = 1
 
-    @classmethod
-    def of(cls, value: Mapping[str, object]) -> Block:
-        """From its JSON form."""
-        return cls(**{**value, "paths": tuple(value["paths"])})  # type: ignore[arg-type]
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """A block's rows.
+
+    Attributes:
+        rows: the wanted columns, sorted by segment_id.
+        elsewhere: rows that were left out, since an earlier corpus holds them.
+    """
+
+    rows: pa.Table
+    elsewhere: int
 
 
 def blocks_of(datasets: Sequence[Dataset], lang: str, block_rows: int) -> list[Block]:
-    """Cut the rows of ``lang`` (all corpora together) into blocks of about ``block_rows``.
+    """Cut the rows of ``lang``, corpus by corpus, into blocks of about ``block_rows``.
 
-    Small parts are put together; a part with more rows is cut into shares by id.
+    Small parts are put together; a part with more rows is cut into shares by id. No block holds rows
+    of two corpora, so that another corpus after these leaves their blocks as they are.
     """
-    counts: dict[str, int] = {}
-    for dataset in datasets:
-        for part in dataset.manifest.parts:
-            if lang in part.langs:
-                counts[part.path] = counts.get(part.path, 0) + part.langs[lang]
     blocks: list[Block] = []
-    filled = block_rows  # of the last block; full
-    for path in sorted(counts):
-        rows = counts[path]
-        if rows > block_rows:
-            shares = -(-rows // block_rows)
-            blocks += [Block(paths=(path,), share=i, shares=shares) for i in range(shares)]
-            filled = block_rows
-        elif filled + rows > block_rows:
-            blocks.append(Block(paths=(path,)))
-            filled = rows
-        else:
-            blocks[-1] = Block(paths=(*blocks[-1].paths, path))
-            filled += rows
+    for number, dataset in enumerate(datasets):
+        filled = block_rows  # of the last block; full
+        parts = [part for part in dataset.manifest.parts if lang in part.langs]
+        for part in sorted(parts, key=lambda part: part.path):
+            rows = part.langs[lang]
+            if rows > block_rows:
+                shares = -(-rows // block_rows)
+                blocks += [
+                    Block(dataset=number, paths=(part.path,), share=i, shares=shares)
+                    for i in range(shares)
+                ]
+                filled = block_rows
+            elif filled + rows > block_rows:
+                blocks.append(Block(dataset=number, paths=(part.path,)))
+                filled = rows
+            else:
+                blocks[-1] = Block(dataset=number, paths=(*blocks[-1].paths, part.path))
+                filled += rows
     return blocks
 
 
-def read_pool(
-    datasets: Sequence[Dataset], lang: str, block: Block | None, storage: Storage
-) -> pa.Table:
+def read_block(
+    datasets: Sequence[Dataset],
+    lang: str,
+    block: Block,
+    storage: Storage,
+    columns: Sequence[str] = ("segment_id", "vector"),
+) -> Taken:
+    """Embeddings of a block. All blocks of a language together are :func:`read_pool`.
+
+    Args:
+        datasets: embeddings of one space, in the order that the block was cut in.
+        lang: whose rows.
+        block: which of them.
+        storage: fsspec options.
+        columns: segment_id, and what else is wanted.
+    """
+    own = pa.concat_tables(_read([datasets[block.dataset]], lang, block, storage, columns))
+    earlier = _read(datasets[: block.dataset], lang, block, storage, ("segment_id",))
+    mine = own
+    if earlier:
+        taken = pa.concat_tables(earlier)["segment_id"].combine_chunks()
+        mine = own.filter(pc.invert(pc.is_in(own["segment_id"], value_set=taken)))
+    return Taken(rows=distinct(mine), elsewhere=own.num_rows - mine.num_rows)
+
+
+def read_pool(datasets: Sequence[Dataset], lang: str, storage: Storage) -> pa.Table:
     """Embeddings of a language: columns segment_id and vector, distinct and sorted by id.
+
+    A text that stands in several corpora has the vector of the first.
 
     Args:
         datasets: embeddings of one space.
         lang: whose rows.
-        block: which of them; None: all.
         storage: fsspec options.
     """
-    columns = ["segment_id", "vector"]
-    tables = [
+    return distinct(
+        pa.concat_tables(_read(datasets, lang, None, storage, ("segment_id", "vector")))
+    )
+
+
+def _read(
+    datasets: Sequence[Dataset],
+    lang: str,
+    block: Block | None,
+    storage: Storage,
+    columns: Sequence[str],
+) -> list[pa.Table]:
+    return [
         read_part(
             f"{dataset.folder}/{part.path}", dataset.schema(), storage,
             columns=columns, lang=lang, keep=_share_of(block),
@@ -96,7 +145,22 @@ def read_pool(
         for part in dataset.manifest.parts
         if lang in part.langs and (block is None or part.path in block.paths)
     ]  # fmt: skip
-    return distinct(pa.concat_tables(tables))
+
+
+def content_of(rows: pa.Table) -> str:
+    """Hex digest over ids and vectors in their order: equal rows, whatever files they came from.
+
+    Args:
+        rows: columns segment_id and vector, as :func:`read_block` returns them.
+    """
+    vectors = rows["vector"].combine_chunks()
+    width = vectors.type.byte_width
+    digest = hashlib.sha256(f"{width} {len(vectors)}\n".encode())
+    digest.update("\n".join(rows["segment_id"].to_pylist()).encode("utf-8"))
+    if len(vectors):
+        start = vectors.offset * width
+        digest.update(memoryview(vectors.buffers()[1])[start : start + len(vectors) * width])
+    return digest.hexdigest()
 
 
 def distinct(table: pa.Table) -> pa.Table:

@@ -1,15 +1,26 @@
 """Exact nearest neighbours in both directions, tile by tile; no tile shape changes the result."""
 
-from mining.knn.backend import BACKENDS, Nominator, Nominees
+from mining.knn.arrays import search_arrays
+from mining.knn.backend import Nominator, Nominees
+from mining.knn.backends import BACKENDS
+from mining.knn.distinct import first_rows
+from mining.knn.documents import DocumentSearch, Within, merge_within, search_documents
+from mining.knn.exact import TopK
 from mining.knn.merge import merge_neighbors
-from mining.knn.tile import Vectors, search_tile, search_tile_both
+from mining.knn.tile import Vectors, search_tile_both
 
 __all__ = [
     "BACKENDS",
+    "DocumentSearch",
     "Nominator",
     "Nominees",
+    "TopK",
     "Vectors",
+    "Within",
+    "first_rows",
     "merge_neighbors",
-    "search_tile",
+    "merge_within",
+    "search_arrays",
+    "search_documents",
     "search_tile_both",
 ]

@@ -1,121 +1,75 @@
 """Backends: fast kernels that nominate candidates. What is written is always re-scored.
 
-Q queries, N index rows, D dimensions, P nominees a query.
+N rows, M columns, D dimensions, P nominees.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mining.contract.errors import ConfigError, InputError
+from mining.contract.vectors import NORM_TOLERANCE
+from mining.knn.keys import rows, similarities
 
 _UNIT_ROUNDOFF_F32 = 2.0**-24
 
 
 @dataclass(frozen=True, kw_only=True)
 class Nominees:
-    """What a backend believes to be the nearest rows, in any order within a query.
+    """What a backend believes to be the nearest of each query, in any order within a query.
 
     Attributes:
-        similarity: float32 [Q, P], as the backend computed it.
         row: int64 [Q, P], distinct index rows within a query.
+        others: float64 [Q], proven: no row that is not nominated is more similar than that. Minus
+            infinity where all are, or where those that are have been found exactly.
     """
 
-    similarity: NDArray[np.float32]
     row: NDArray[np.int64]
+    others: NDArray[np.float64]
 
 
 class Nominator(Protocol):
-    """A kernel that nominates. It may be wrong by its error bound, and by no more."""
+    """A kernel that nominates. It may be wrong, but knows by how much."""
 
     def nominate(
-        self, queries: NDArray[np.float32], index: NDArray[np.float32], count: int
-    ) -> Nominees:
-        """Nominate ``count`` <= N rows a query: no other row is more similar, as computed here.
+        self,
+        rows: NDArray[np.float16],
+        columns: NDArray[np.float16],
+        forward: int,
+        backward: int,
+    ) -> tuple[Nominees, Nominees]:
+        """Nominate columns for every row, and rows for every column.
 
         Args:
-            queries: float32 [Q, D]; not modified.
-            index: float32 [N, D]; not modified.
-            count: P, nominees a query.
+            rows: float16 [N, D], N > 0, norms of about 1; may be memory-mapped; not modified.
+            columns: float16 [M, D], M > 0; likewise.
+            forward: nominees of a row, 1 to M.
+            backward: nominees of a column, 1 to N.
         """
 
-    def error_bound(self, dim: int) -> float:
-        """Proven bound of |similarity computed here - exact similarity| for vectors of norm 1."""
 
+def nominees_above(heaps: NDArray[np.int64], index_rows: int, bound: float) -> Nominees:
+    """Nominees of similarities that are wrong by at most ``bound`` for vectors of norm 1.
 
-@dataclass(frozen=True, kw_only=True)
-class FaissFlat:
-    """FAISS brute force in float32 (the kernel of ``IndexFlatIP``, without its copy of the index).
-
-    Attributes:
-        threads: FAISS threads; None: as the process has them.
+    Args:
+        heaps: int64 [Q, P], keys of the P most similar as computed.
+        index_rows: N; where all are nominated nothing else can be near.
+        bound: error of a similarity.
     """
-
-    threads: int | None = None
-
-    def nominate(
-        self, queries: NDArray[np.float32], index: NDArray[np.float32], count: int
-    ) -> Nominees:
-        """See :class:`Nominator`."""
-        faiss = _faiss()
-        with _faiss_threads(faiss, self.threads):
-            similarity, row = faiss.knn(queries, index, count, metric=faiss.METRIC_INNER_PRODUCT)
-        if row.size and row.min() < 0:  # FAISS pads with -1, which must never pass for a row
-            raise InputError(
-                f"faiss-flat: every row must find {count} neighbours, but some did not; vectors "
-                "must be finite"
-            )
-        return Nominees(similarity=similarity, row=row)
-
-    def error_bound(self, dim: int) -> float:
-        """Dot product of D terms in any order of summation: D u / (1 - D u), u = 2^-24.
-
-        Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1, with
-        |x|.|y| <= norm(x) norm(y) = 1.
-        """
-        return dim * _UNIT_ROUNDOFF_F32 / (1.0 - dim * _UNIT_ROUNDOFF_F32)
+    lowest = similarities(heaps).min(axis=1).astype(np.float64)
+    others = lowest + bound * (1.0 + NORM_TOLERANCE) ** 2
+    if heaps.shape[1] >= index_rows:
+        others = np.full(len(heaps), -np.inf)
+    return Nominees(row=rows(heaps), others=others)
 
 
-BACKENDS: Mapping[str, Callable[[int | None], Nominator]] = {
-    "faiss-flat": lambda threads: FaissFlat(threads=threads),
-}
+def float32_bound(dim: int) -> float:
+    """Error of a float32 dot product of D terms in any order of summation, for vectors of norm 1.
 
-
-def nominator(name: str, threads: int | None) -> Nominator:
-    """The backend of that name.
-
-    Raises:
-        ConfigError: for an unknown name, naming those there are.
+    D u / (1 - D u), u = 2^-24: Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed.,
+    section 3.1, with |x|.|y| <= norm(x) norm(y) = 1.
     """
-    if name not in BACKENDS:
-        raise ConfigError(f"knn backend: must be one of {sorted(BACKENDS)}, but is {name!r}")
-    return BACKENDS[name](threads)
-
-
-def _faiss() -> ModuleType:
-    try:
-        import faiss
-    except ImportError as error:
-        raise ConfigError(
-            f"knn backend faiss-flat: needs the package faiss ({error}); install the extra "
-            "cpu or gpu"
-        ) from None
-    module: ModuleType = faiss
-    return module
-
-
-@contextmanager
-def _faiss_threads(faiss: ModuleType, threads: int | None) -> Iterator[None]:
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(threads or before)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)
+    return dim * _UNIT_ROUNDOFF_F32 / (1.0 - dim * _UNIT_ROUNDOFF_F32)

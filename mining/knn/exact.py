@@ -1,111 +1,101 @@
 """Exact top-k from nominees: re-scored, certified, and scanned again where the certificate fails.
 
-The similarity of two stored vectors is their dot product in float64, rounded once to float32.
-Stored values are multiples of 2^-24 and norms are about 1, so products are multiples of 2^-48 and
-every partial sum fits in the 53 bits of a float64: the result is the same in any order, on any
-machine.
-
 Q queries, N index rows, D dimensions, P nominees and K neighbours a query.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from mining.knn.backend import Nominator
+from mining.knn.backend import Nominator, Nominees
+from mining.knn.keys import best, keys, rows, similarities
+from mining.knn.rescore import exact_similarity
 
-NORM_TOLERANCE = 0.004  # float16 rounding moves a norm by about 2^-11
-_BOUND_SLACK = (1.0 + NORM_TOLERANCE) ** 2  # the backend's bound is for norms of 1
-_GATHER_VALUES = 1 << 20  # float64 values gathered at a time when re-scoring: 8 MiB
 _SCAN_QUERIES, _SCAN_ROWS = 512, 4096  # block of the exact scan: 16 MiB of float64
-_LOW = 0xFFFFFFFF
 
 
-def nearest(
-    queries: NDArray[np.float32], index: NDArray[np.float32], k: int, backend: Nominator
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+@dataclass(frozen=True, kw_only=True)
+class TopK:
     """The K = min(k, N) most similar index rows of each query; equal similarities by lower row.
 
-    The backend nominates P > K rows. Every other row has an exact similarity of at most the lowest
-    nominated one plus the backend's error bound; a query is certified when its exact K-th
-    similarity is above that. The others are scanned in full.
+    Attributes:
+        similarity: float32 [Q, K], nearest first.
+        row: int64 [Q, K].
+        rescanned: queries that the certificate did not cover.
+    """
+
+    similarity: NDArray[np.float32]
+    row: NDArray[np.int64]
+    rescanned: int = 0
+
+
+def search_both(
+    x: NDArray[np.float16],
+    y: NDArray[np.float16],
+    k: tuple[int, int],
+    backend: Nominator,
+    threads: int,
+) -> tuple[TopK, TopK]:
+    """Nearest rows of ``y`` for every row of ``x``, and the other way round.
+
+    The backend nominates P > K rows, and gives a bound of the similarity of all others; a query is
+    certified when its exact K-th similarity is above that. What is left is scanned in full.
 
     Args:
-        queries: float32 [Q, D], exactly the stored float16 values.
-        index: float32 [N, D], likewise.
-        k: neighbours wanted.
+        x: float16 [N, D], norms of about 1.
+        y: float16 [M, D].
+        k: neighbours wanted of a row of ``x``, and of ``y``.
         backend: nominates.
-
-    Returns:
-        similarity float32 [Q, K] and row int64 [Q, K], nearest first.
+        threads: of the re-scoring.
     """
-    k = min(k, len(index))
-    if not len(queries) or not k:
-        return np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.int64)
-    count = min(len(index), k + max(4, k // 2))
-    nominees = backend.nominate(queries, index, count)
-    exact = _rescore(queries, index, nominees.row)
-    keys = _best(_keys(exact, nominees.row), k)
-    if count < len(index):
-        bound = backend.error_bound(queries.shape[1]) * _BOUND_SLACK
-        others = nominees.similarity.min(axis=1).astype(np.float64) + bound
-        doubtful = np.flatnonzero(_similarity(keys[:, -1]) <= others.astype(np.float32))
-        for start in range(0, len(doubtful), _SCAN_QUERIES):
-            rows = doubtful[start : start + _SCAN_QUERIES]
-            keys[rows] = _scan(queries[rows], index, k)
-    return _similarity(keys), _row(keys)
+    forward, backward = (min(k[0], len(y)), min(k[1], len(x)))
+    if not forward or not backward:
+        return _none(len(x), forward), _none(len(y), backward)
+    nominees = backend.nominate(x, y, _count(forward, len(y)), _count(backward, len(x)))
+    return (
+        _certified(x, y, forward, nominees[0], threads),
+        _certified(y, x, backward, nominees[1], threads),
+    )
 
 
-def _rescore(
-    queries: NDArray[np.float32], index: NDArray[np.float32], rows: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Exact similarity of each query and its rows: float32 [Q, P]."""
-    out = np.empty(rows.shape, dtype=np.float32)
-    step = max(1, _GATHER_VALUES // (rows.shape[1] * queries.shape[1]))
-    for start in range(0, len(queries), step):
-        block = slice(start, start + step)
-        found = index[rows[block]].astype(np.float64)
-        out[block] = np.matmul(found, queries[block, :, None].astype(np.float64))[..., 0]
-    return out
+def _count(k: int, rows: int) -> int:
+    """Nominees for k neighbours: float32 rarely confuses more than the next two."""
+    return min(rows, k + max(2, k // 8))
 
 
-def _scan(queries: NDArray[np.float32], index: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+def _none(queries: int, k: int) -> TopK:
+    shape = (queries, k)
+    return TopK(similarity=np.empty(shape, np.float32), row=np.empty(shape, np.int64))
+
+
+def _certified(
+    queries: NDArray[np.float16],
+    index: NDArray[np.float16],
+    k: int,
+    nominees: Nominees,
+    threads: int,
+) -> TopK:
+    exact = exact_similarity(queries, index, nominees.row, threads)
+    found = best(keys(exact, nominees.row), k)
+    doubtful = np.flatnonzero(similarities(found[:, -1]) <= nominees.others)
+    for start in range(0, len(doubtful), _SCAN_QUERIES):
+        some = doubtful[start : start + _SCAN_QUERIES]
+        found[some] = _scan(queries[some], index, k)
+    return TopK(similarity=similarities(found), row=rows(found), rescanned=len(doubtful))
+
+
+def _scan(queries: NDArray[np.float16], index: NDArray[np.float16], k: int) -> NDArray[np.int64]:
     """Keys of the k nearest of all index rows: int64 [Q, k], best first."""
-    wide = queries.astype(np.float64)
-    best = np.empty((len(queries), 0), dtype=np.int64)
+    import torch
+
+    wide = torch.from_numpy(np.array(queries)).to(torch.float64)
+    held = np.empty((len(queries), 0), dtype=np.int64)
     for start in range(0, len(index), _SCAN_ROWS):
-        block = index[start : start + _SCAN_ROWS].astype(np.float64)
-        exact = (wide @ block.T).astype(np.float32)
-        rows = np.arange(start, start + len(block), dtype=np.int64)
-        best = _best(np.concatenate([best, _keys(exact, rows)], axis=1), k)
-    return best
-
-
-# A key is one int64 whose order is (similarity, then lower row): an order-preserving image of the
-# float32 in the upper half, the complement of the row in the lower.
-
-
-def _keys(similarity: NDArray[np.float32], row: NDArray[np.int64]) -> NDArray[np.int64]:
-    bits = (similarity + np.float32(0.0)).view(np.int32)  # -0.0 becomes 0.0
-    upper: NDArray[np.int64] = _flip(bits).astype(np.int64) << 32
-    return upper | (_LOW - row)
-
-
-def _similarity(keys: NDArray[np.int64]) -> NDArray[np.float32]:
-    return _flip((keys >> 32).astype(np.int32)).view(np.float32)
-
-
-def _row(keys: NDArray[np.int64]) -> NDArray[np.int64]:
-    return _LOW - (keys & _LOW)
-
-
-def _flip(bits: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Float order to integer order and back: negative floats grow as their bits fall."""
-    return bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))
-
-
-def _best(keys: NDArray[np.int64], k: int) -> NDArray[np.int64]:
-    if keys.shape[1] > k:
-        keys = np.partition(keys, keys.shape[1] - k, axis=1)[:, keys.shape[1] - k :]
-    return np.sort(keys, axis=1)[:, ::-1]
+        block = torch.from_numpy(np.array(index[start : start + _SCAN_ROWS])).to(torch.float64)
+        exact = torch.mm(wide, block.T).to(torch.float32).numpy()
+        row = np.arange(start, start + len(block), dtype=np.int64)
+        held = best(np.concatenate([held, keys(exact, row)], axis=1), k)
+    return held

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from mining.contract.errors import InputError
 from mining.contract.schemas import BACKWARD, FORWARD, NEIGHBOR
-from mining.contract.vectors import unpack
-from mining.knn.backend import Nominator, nominator
-from mining.knn.exact import NORM_TOLERANCE, nearest
+from mining.contract.vectors import NORM_TOLERANCE, norms, unpack
+from mining.knn.backends import nominator, thread_count
+from mining.knn.exact import TopK, search_both
 
 _CHECK_ROWS = 4096
 
@@ -68,49 +68,14 @@ class Vectors:
 
     def _check_norms(self) -> None:
         for start in range(0, len(self), _CHECK_ROWS):
-            block = self.values[start : start + _CHECK_ROWS].astype(np.float32)
-            norms = np.sqrt(np.einsum("nd,nd->n", block, block))
-            wrong = np.flatnonzero(~(np.abs(norms - 1.0) <= NORM_TOLERANCE))
+            found = norms(self.values[start : start + _CHECK_ROWS])
+            wrong = np.flatnonzero(~(np.abs(found - 1.0) <= NORM_TOLERANCE))
             if wrong.size:
                 row = int(wrong[0])
                 raise InputError(
                     f"vectors: every norm must be 1, but {self.ids[start + row].as_py()!r} has "
-                    f"{norms[row]}; zero and NaN rows must be rejected before the search"
+                    f"{found[row]}; zero and NaN rows must be rejected before the search"
                 )
-
-
-def search_tile(
-    queries: Vectors,
-    index: Vectors,
-    k: int,
-    *,
-    direction: str = FORWARD,
-    backend: str = "faiss-flat",
-    threads: int | None = None,
-) -> pa.Table:
-    """The k nearest index rows of every query, fewer if the index has fewer rows.
-
-    Memory: float32 copies of both blocks, and buffers of some 20 MiB.
-
-    Args:
-        queries: Q vectors.
-        index: N vectors.
-        k: neighbours wanted, at least 1.
-        direction: what the column of that name says.
-        backend: a key of ``BACKENDS``; decides the time, never the result.
-        threads: of the backend; None: as the process has them.
-
-    Returns:
-        NEIGHBOR table sorted by (query_id, rank); equal similarities are ranked by index_id.
-
-    Raises:
-        InputError: if the dimensions differ or k < 1.
-        ConfigError: if there is no such backend.
-    """
-    _check(queries, index, k)
-    kernel = nominator(backend, threads)
-    found = nearest(_wide(queries), _wide(index), k, kernel)
-    return _table(queries, index, found, direction)
 
 
 def search_tile_both(
@@ -119,21 +84,31 @@ def search_tile_both(
     k: int,
     *,
     backward_k: int | None = None,
-    backend: str = "faiss-flat",
+    backend: str = "exact",
     threads: int | None = None,
 ) -> tuple[pa.Table, pa.Table]:
     """Both directions of a tile: rows search columns (forward), columns search rows (backward).
 
-    Arguments, tables and errors as for :func:`search_tile`; ``backward_k`` neighbours are wanted of
-    the columns, as many as of the rows if it is None.
+    Args:
+        rows: N vectors.
+        columns: M vectors.
+        k: neighbours wanted of a row, at least 1; fewer if there are fewer columns.
+        backward_k: of a column; None: as many.
+        backend: a key of ``BACKENDS``; decides the time, never the result.
+        threads: of the backend; None: one a core.
+
+    Returns:
+        Two NEIGHBOR tables sorted by (query_id, rank); equal similarities are ranked by index_id.
+
+    Raises:
+        InputError: if the dimensions differ or k < 1.
+        ConfigError: if there is no such backend.
     """
     back = k if backward_k is None else backward_k
     _check(rows, columns, min(k, back))
-    kernel: Nominator = nominator(backend, threads)
-    wide_rows, wide_columns = _wide(rows), _wide(columns)
-    forward = _table(rows, columns, nearest(wide_rows, wide_columns, k, kernel), FORWARD)
-    backward = _table(columns, rows, nearest(wide_columns, wide_rows, back, kernel), BACKWARD)
-    return forward, backward
+    kernel = nominator(backend, threads)
+    found = search_both(rows.values, columns.values, (k, back), kernel, thread_count(threads))
+    return _table(rows, columns, found[0], FORWARD), _table(columns, rows, found[1], BACKWARD)
 
 
 def _check(queries: Vectors, index: Vectors, k: int) -> None:
@@ -146,25 +121,15 @@ def _check(queries: Vectors, index: Vectors, k: int) -> None:
         raise InputError(f"knn: k must be at least 1, but is {k}")
 
 
-def _wide(vectors: Vectors) -> NDArray[np.float32]:
-    return np.ascontiguousarray(vectors.values, dtype=np.float32)
-
-
-def _table(
-    queries: Vectors,
-    index: Vectors,
-    found: tuple[NDArray[np.float32], NDArray[np.int64]],
-    direction: str,
-) -> pa.Table:
-    similarity, row = found
-    count, k = similarity.shape
+def _table(queries: Vectors, index: Vectors, found: TopK, direction: str) -> pa.Table:
+    count, k = found.similarity.shape
     query = np.repeat(np.arange(count), k)
     rank = np.tile(np.arange(1, k + 1, dtype=np.int16), count)
     return pa.table(
         [
             queries.ids.take(pa.array(query)),
-            index.ids.take(pa.array(row.ravel())),
-            pa.array(similarity.ravel()),
+            index.ids.take(pa.array(found.row.ravel())),
+            pa.array(found.similarity.ravel()),
             pa.array(rank),
             pa.repeat(pa.scalar(direction, pa.string()), count * k),
         ],

@@ -9,10 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mining.contract.errors import InputError
+from mining.contract.schemas import BACKWARD, FORWARD, NEIGHBOR
 from mining.contract.uris import canonical_uri
 from mining.io.dataset import MANIFEST, Manifest, read_manifest
 from mining.io.filesystem import Storage, exists, list_glob
 from mining.io.parquet import read_part
+from mining.report.hubness import Hubness, hubness
 
 _CELL = 60  # characters of a cell shown
 
@@ -81,7 +83,45 @@ def _dataset(folder: str, storage: Storage, samples: int) -> Iterable[str]:
         yield f"counters    {_counters(manifest.counters)}"
     if manifest.langs:
         yield "languages   " + ", ".join(f"{lang} {rows}" for lang, rows in manifest.langs.items())
+    if manifest.kind == "neighbors":
+        yield from _hubs(folder, manifest, storage)
     yield from _tables([f"{folder}/{part.path}" for part in manifest.parts], storage, samples)
+
+
+def _hubs(folder: str, manifest: Manifest, storage: Storage) -> Iterable[str]:
+    """Hubness of each language pair and direction; in brackets what chance would give."""
+    yield (
+        f"hubness     {'languages':<17} {'searched':<8} {'rows':>9} {'skewness':>15} "
+        f"{'nobody finds':>17}  found most often"
+    )
+    names = {FORWARD: "target", BACKWARD: "source"}
+    for pair in sorted({part.path.split(".")[0] for part in manifest.parts}):
+        paths = {
+            direction: [
+                f"{folder}/{part.path}"
+                for part in manifest.parts
+                if part.path.startswith(f"{pair}.") and f".{direction}." in part.path
+            ]
+            for direction in names
+        }
+        for direction, other in ((FORWARD, BACKWARD), (BACKWARD, FORWARD)):
+            ranks = (read_part(p, NEIGHBOR, storage, columns=["rank"]) for p in paths[other])
+            rows = sum(pc.sum(pc.equal(table["rank"], 1)).as_py() or 0 for table in ranks)
+            found = (
+                read_part(p, NEIGHBOR, storage, columns=["index_id"]) for p in paths[direction]
+            )
+            if rows:
+                line = _hub_line(hubness(found, rows))
+                yield f"{'':<11} {pair:<17} {names[direction]:<8} {line}"
+
+
+def _hub_line(found: Hubness) -> str:
+    skewness = "none" if found.skewness is None else f"{found.skewness:.2f}"
+    chance = found.skewness_by_chance
+    by_chance = "" if chance is None else f" ({chance:.2f})"
+    missed = f"{found.anti_hubs:.1%} ({found.anti_hubs_by_chance:.1%})"
+    most = ", ".join(f"{name} {count}" for name, count in found.largest)
+    return f"{found.rows:>9} {skewness + by_chance:>15} {missed:>17}  {most}"
 
 
 def _tables(paths: list[str], storage: Storage, samples: int) -> Iterable[str]:

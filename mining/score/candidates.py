@@ -5,7 +5,7 @@ S sources, T targets, C candidates.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -14,13 +14,11 @@ from numpy.typing import NDArray
 
 from mining.contract.errors import InputError
 from mining.contract.schemas import NEIGHBOR, checked
-from mining.score.one_to_one import is_first
-from mining.score.settings import Margin, ScoreSettings
+from mining.score.margins import Neighbors, Scored, means, scored
+from mining.score.settings import ScoreSettings
 from mining.score.spans import Spans, apart
 
 Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 CANDIDATE = pa.schema(
     [
@@ -40,24 +38,68 @@ CANDIDATE = pa.schema(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Neighbors:
-    """A NEIGHBOR table with ids as codes, in the order of the ids."""
+class Candidates:
+    """Candidates as arrays, with the ids that their codes stand for.
 
-    query: Ints
-    index: Ints
-    similarity: NDArray[np.float32]
-    rank: NDArray[np.int16]
+    Attributes:
+        src_ids: string [S], ids of the sources by code.
+        tgt_ids: string [T].
+        scored: C candidates, best first.
+    """
 
+    src_ids: pa.Array
+    tgt_ids: pa.Array
+    scored: Scored
 
-@dataclass(frozen=True, kw_only=True)
-class _Union:
-    """Candidates sorted by (source, target); rank 0 where a direction did not find the pair."""
+    @classmethod
+    def of(cls, table: pa.Table) -> Candidates:
+        """Of a CANDIDATE table; codes are in no order."""
+        src, src_ids = _encoded(table["src_segment_id"])
+        tgt, tgt_ids = _encoded(table["tgt_segment_id"])
+        ranks = (
+            pc.fill_null(table[f"{side}_rank"], 0).to_numpy() for side in ("forward", "backward")
+        )
+        forward_rank, backward_rank = ranks
+        return cls(
+            src_ids=src_ids,
+            tgt_ids=tgt_ids,
+            scored=Scored(
+                src=src,
+                tgt=tgt,
+                similarity=table["similarity"].to_numpy(),
+                margin_score=table["margin_score"].to_numpy(),
+                src_best=table["src_best"].to_numpy(),
+                tgt_best=table["tgt_best"].to_numpy(),
+                forward_rank=forward_rank,
+                backward_rank=backward_rank,
+                src_mean=table["src_mean_similarity"].to_numpy(),
+                tgt_mean=table["tgt_mean_similarity"].to_numpy(),
+            ),
+        )
 
-    src: Ints
-    tgt: Ints
-    similarity: NDArray[np.float32]
-    forward_rank: NDArray[np.int16]
-    backward_rank: NDArray[np.int16]
+    def take(self, rows: Ints) -> Candidates:
+        """Some of the candidates; the ids stay."""
+        return replace(self, scored=self.scored.take(rows))
+
+    def table(self) -> pa.Table:
+        """The CANDIDATE table."""
+        of = self.scored
+        return pa.table(
+            [
+                self.src_ids.take(pa.array(of.src)),
+                self.tgt_ids.take(pa.array(of.tgt)),
+                pa.array(of.similarity),
+                pa.array(of.margin_score),
+                pa.array(of.src_best),
+                pa.array(of.tgt_best),
+                pa.array(of.mutual),
+                pa.array(of.forward_rank, mask=of.forward_rank == 0),
+                pa.array(of.backward_rank, mask=of.backward_rank == 0),
+                pa.array(of.src_mean),
+                pa.array(of.tgt_mean),
+            ],
+            schema=CANDIDATE,
+        )
 
 
 def score_candidates(
@@ -94,6 +136,17 @@ def score_candidates(
             has none of its own, or has no span where spans are given.
         SchemaError: if a table has not the NEIGHBOR schema.
     """
+    return candidates_of(forward, backward, settings, src_spans, tgt_spans).table()
+
+
+def candidates_of(
+    forward: pa.Table,
+    backward: pa.Table,
+    settings: ScoreSettings,
+    src_spans: Spans | None = None,
+    tgt_spans: Spans | None = None,
+) -> Candidates:
+    """As :func:`score_candidates`, with no id written out for each candidate."""
     forward = _within(
         checked(forward, NEIGHBOR, "score: forward neighbours"),
         settings.neighbors(of_speech=tgt_spans is not None),
@@ -102,68 +155,19 @@ def score_candidates(
         checked(backward, NEIGHBOR, "score: backward neighbours"),
         settings.neighbors(of_speech=src_spans is not None),
     )
-    src_ids, fwd_src, bwd_src = _codes(forward["query_id"], backward["index_id"])
-    tgt_ids, bwd_tgt, fwd_tgt = _codes(backward["query_id"], forward["index_id"])
-    fwd = _neighbors(forward, fwd_src, fwd_tgt)
-    bwd = _neighbors(backward, bwd_tgt, bwd_src)
-    src_mean = _means(_apart(fwd, tgt_ids, tgt_spans, settings.k), src_ids)
-    tgt_mean = _means(_apart(bwd, src_ids, src_spans, settings.k), tgt_ids)
-
-    union = _union(fwd, bwd, len(tgt_ids))
-    average = (src_mean[union.src] + tgt_mean[union.tgt]) / 2.0
-    score = margin_score(union.similarity.astype(np.float64), average, settings.margin)
-    score32 = score.astype(np.float32)
-    order = _best_first(score32, union.similarity)
-    src, tgt = union.src[order], union.tgt[order]
-    forward_rank, backward_rank = union.forward_rank[order], union.backward_rank[order]
-    src_best = _best(src, forward_rank, settings)
-    tgt_best = _best(tgt, backward_rank, settings)
-    return pa.table(
-        [
-            src_ids.take(pa.array(src)),
-            tgt_ids.take(pa.array(tgt)),
-            pa.array(union.similarity[order]),
-            pa.array(score32[order]),
-            pa.array(src_best),
-            pa.array(tgt_best),
-            pa.array(src_best & tgt_best),
-            pa.array(forward_rank, mask=forward_rank == 0),
-            pa.array(backward_rank, mask=backward_rank == 0),
-            pa.array(src_mean[src].astype(np.float32)),
-            pa.array(tgt_mean[tgt].astype(np.float32)),
-        ],
-        schema=CANDIDATE,
+    src_ids, fwd_src = _queries(forward["query_id"])
+    tgt_ids, bwd_tgt = _queries(backward["query_id"])
+    fwd = _neighbors(forward, fwd_src, _found(forward["index_id"], tgt_ids))
+    bwd = _neighbors(backward, bwd_tgt, _found(backward["index_id"], src_ids))
+    averages = (
+        means(_apart(fwd, tgt_ids, tgt_spans, settings.k), len(src_ids)),
+        means(_apart(bwd, src_ids, src_spans, settings.k), len(tgt_ids)),
     )
-
-
-def margin_score(similarity: Floats, average: Floats, margin: Margin) -> Floats:
-    """Margin of similarities against neighbourhood averages, float64 [C] each.
-
-    A ratio to an average of zero or less would rank the least similar first, so it scores 0.
-    """
-    if margin == "absolute":
-        return similarity
-    if margin == "distance":
-        return similarity - average
-    ratio = np.zeros_like(similarity)
-    np.divide(similarity, average, out=ratio, where=average > 0.0)
-    return ratio
-
-
-def _best_first(score: NDArray[np.float32], similarity: NDArray[np.float32]) -> Ints:
-    """Order of rows by score, then similarity, both descending, then as they stand.
-
-    Both go into one int64, which sorts several times faster than two keys.
-    """
-    keys = (_ordinal(score) << 32) + _ordinal(similarity)
-    return np.argsort(~keys, kind="stable")
-
-
-def _ordinal(values: NDArray[np.float32]) -> Ints:
-    """Integers from -2^31 to 2^31 - 1 in the order of the floats."""
-    bits = (values + np.float32(0.0)).view(np.int32)  # -0.0 becomes 0.0
-    ordered = bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))  # negative floats grow as bits fall
-    return ordered.astype(np.int64)
+    return Candidates(
+        src_ids=src_ids,
+        tgt_ids=tgt_ids,
+        scored=scored((fwd, bwd), averages, settings, floor=None),
+    )
 
 
 def _within(table: pa.Table, k: int) -> pa.Table:
@@ -171,23 +175,62 @@ def _within(table: pa.Table, k: int) -> pa.Table:
     return table if pc.all(keep, min_count=0).as_py() else table.filter(keep)
 
 
-def _codes(queries: pa.ChunkedArray, found: pa.ChunkedArray) -> tuple[pa.Array, Ints, Ints]:
-    """Distinct ids in ascending order, and both columns as positions in them."""
-    joined = pa.chunked_array([*queries.chunks, *found.chunks], pa.string())
-    encoded = joined.dictionary_encode().unify_dictionaries()
+def _queries(column: pa.ChunkedArray) -> tuple[pa.Array, Ints]:
+    """Distinct ids in ascending order, and the column as positions in them.
+
+    Neighbours of a query mostly stand together, so that an id is looked at once a query.
+    """
+    heads, lengths = [], []
+    for chunk in column.chunks:
+        if not len(chunk):
+            continue
+        new = np.ones(len(chunk), dtype=bool)
+        new[1:] = pc.not_equal(chunk[1:], chunk[:-1]).to_numpy(zero_copy_only=False)
+        starts = np.flatnonzero(new)
+        heads.append(chunk.take(pa.array(starts)))
+        lengths.append(np.diff(np.append(starts, len(chunk))))
+    names = pa.concat_arrays([pa.array([], pa.string()), *heads])
+    codes = np.arange(len(names))
+    if not _ascending(names):
+        codes, names = _encoded(pa.chunked_array([names]))
+        order = pc.sort_indices(names)
+        place = np.empty(len(names), dtype=np.int64)
+        place[order.to_numpy()] = np.arange(len(names))
+        codes, names = place[codes], names.take(order)
+    return names, np.repeat(codes, np.concatenate([np.empty(0, np.int64), *lengths]))
+
+
+def _ascending(names: pa.Array) -> bool:
+    return bool(pc.all(pc.greater(names[1:], names[:-1]), min_count=0).as_py())
+
+
+def _found(column: pa.ChunkedArray, names: pa.Array) -> Ints:
+    """The ids that were found, as positions in ``names``.
+
+    Raises:
+        InputError: if one is not there.
+    """
+    places = pc.index_in(column, value_set=names)
+    if places.null_count:
+        lone = column.filter(pc.is_null(places))[0].as_py()
+        raise InputError(
+            f"score: every row must have neighbours of its own, but {lone!r} only stands among "
+            "those of others; pass all rows of both directions"
+        )
+    return np.asarray(places.to_numpy(), dtype=np.int64)
+
+
+def _encoded(ids: pa.ChunkedArray) -> tuple[Ints, pa.Array]:
+    """A code for each distinct id, int64 [N], and the ids these stand for, as they come."""
+    encoded = ids.dictionary_encode().unify_dictionaries()
     if not encoded.num_chunks:
-        nothing = np.empty(0, np.int64)
-        return pa.array([], pa.string()), nothing, nothing
-    names = encoded.chunk(0).dictionary
-    order = pc.sort_indices(names)
-    place = np.empty(len(names), dtype=np.int64)
-    place[order.to_numpy()] = np.arange(len(names))
-    codes = place[np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])]
-    return names.take(order), codes[: len(queries)], codes[len(queries) :]
+        return np.empty(0, np.int64), pa.array([], pa.string())
+    found = [chunk.indices.to_numpy().astype(np.int64) for chunk in encoded.chunks]
+    return np.concatenate(found), encoded.chunk(0).dictionary
 
 
-def _neighbors(table: pa.Table, query: Ints, index: Ints) -> _Neighbors:
-    return _Neighbors(
+def _neighbors(table: pa.Table, query: Ints, index: Ints) -> Neighbors:
+    return Neighbors(
         query=query,
         index=index,
         similarity=table["similarity"].to_numpy(),
@@ -195,71 +238,10 @@ def _neighbors(table: pa.Table, query: Ints, index: Ints) -> _Neighbors:
     )
 
 
-def _apart(neighbors: _Neighbors, ids: pa.Array, spans: Spans | None, k: int) -> _Neighbors:
+def _apart(neighbors: Neighbors, ids: pa.Array, spans: Spans | None, k: int) -> Neighbors:
     """Of the neighbours of every query the k best that do not overlap; ``ids`` of those found."""
     if spans is None:
         return neighbors
     order = np.lexsort((neighbors.rank, neighbors.query))
     rows = order[apart(neighbors.query[order], neighbors.index[order], spans.take(ids), k)]
-    return _Neighbors(
-        query=neighbors.query[rows],
-        index=neighbors.index[rows],
-        similarity=neighbors.similarity[rows],
-        rank=neighbors.rank[rows],
-    )
-
-
-def _means(neighbors: _Neighbors, ids: pa.Array) -> Floats:
-    """Mean similarity of every id to its own neighbours: float64 [S] or [T], added up by rank."""
-    by_rank = np.argsort(neighbors.rank, kind="stable")
-    query = neighbors.query[by_rank]
-    total = np.bincount(
-        query, weights=neighbors.similarity[by_rank].astype(np.float64), minlength=len(ids)
-    )
-    count = np.bincount(query, minlength=len(ids))
-    if not count.all():
-        lone = ids[int(np.flatnonzero(count == 0)[0])].as_py()
-        raise InputError(
-            f"score: every row must have neighbours of its own, but {lone!r} only stands among "
-            "those of others; pass all rows of both directions"
-        )
-    return total / count
-
-
-def _union(fwd: _Neighbors, bwd: _Neighbors, targets: int) -> _Union:
-    """Pairs of both directions, each once."""
-    keys = np.concatenate([fwd.query * targets + fwd.index, bwd.index * targets + bwd.query])
-    order = np.argsort(keys, kind="stable")
-    keys = keys[order]
-    first = np.ones(len(keys), dtype=bool)
-    first[1:] = keys[1:] != keys[:-1]
-    place = np.empty(len(keys), dtype=np.int64)
-    place[order] = np.cumsum(first) - 1  # neighbour row -> candidate row
-    pairs = keys[first]
-    src, tgt = np.divmod(pairs, max(targets, 1))
-    similarity = np.empty(len(pairs), dtype=np.float32)
-    ranks = []
-    split = len(fwd.query)
-    for side, at in ((fwd, place[:split]), (bwd, place[split:])):
-        rank = np.zeros(len(pairs), dtype=np.int16)
-        rank[at] = side.rank
-        similarity[at] = side.similarity
-        if np.count_nonzero(rank) != len(at):
-            raise InputError(
-                "score: a pair must stand once in a direction, but some stand twice; merge the "
-                "neighbours of all tiles first"
-            )
-        ranks.append(rank)
-    return _Union(
-        src=src, tgt=tgt, similarity=similarity, forward_rank=ranks[0], backward_rank=ranks[1]
-    )
-
-
-def _best(row: Ints, rank: NDArray[np.int16], settings: ScoreSettings) -> Bools:
-    """Which candidates, best first, are their row's best among its own k nearest."""
-    if settings.best == "nearest":
-        return np.asarray(rank == 1, dtype=np.bool_)
-    own = rank > 0
-    best = np.zeros(len(row), dtype=bool)
-    best[own] = is_first(row[own])
-    return best
+    return neighbors.take(rows)

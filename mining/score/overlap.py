@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mining.score.candidates import Candidates, candidates_of
 from mining.score.intervals import schedule
 from mining.score.one_to_one import is_first, one_to_one
-from mining.score.selection import KEPT, NOT_BEST, OVERLAP, codes, judge, split
+from mining.score.selection import KEPT, NOT_BEST, OVERLAP, judge, split
 from mining.score.settings import ScoreSettings
 from mining.score.spans import Spans
 
@@ -22,6 +23,21 @@ Ints = NDArray[np.int64]
 _MAX_ROUNDS = 32  # a chain that settles one pair a round would take a round for each
 _MAX_EXCESS = 1024.0  # with the scale below 2^62 at most
 _SCALE = 2.0**42
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What became of all candidates of a language pair.
+
+    Attributes:
+        kept: CANDIDATE rows, best first.
+        rejected: REJECT rows.
+        candidates: how many were scored.
+    """
+
+    kept: pa.Table
+    rejected: pa.Table
+    candidates: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,17 +96,46 @@ def select_spans(
     Raises:
         InputError: if the candidates are not best first, or a segment has no span.
     """
+    return _select(Candidates.of(candidates), settings, src_spans, tgt_spans)
+
+
+def select_neighbors(
+    forward: pa.Table,
+    backward: pa.Table,
+    settings: ScoreSettings,
+    src_spans: Spans | None = None,
+    tgt_spans: Spans | None = None,
+) -> Selection:
+    """From the neighbours of both directions to pairs and rejects.
+
+    The tables are those of :func:`select_spans` of :func:`score_candidates`, made without writing out
+    the candidates between them, which takes most of the time.
+
+    Arguments and errors as for :func:`score_candidates`; all of ``settings`` is used.
+    """
+    found = candidates_of(forward, backward, settings, src_spans, tgt_spans)
+    kept, rejected = _select(found, settings, src_spans, tgt_spans)
+    return Selection(kept=kept, rejected=rejected, candidates=len(found.scored))
+
+
+def _select(
+    candidates: Candidates,
+    settings: ScoreSettings,
+    src_spans: Spans | None,
+    tgt_spans: Spans | None,
+) -> tuple[pa.Table, pa.Table]:
+    scored = candidates.scored
     verdicts = _Verdicts(
-        reason=judge(candidates, settings),
-        rival=np.full(candidates.num_rows, -1, dtype=np.int64),
+        reason=judge(scored, settings),
+        rival=np.full(len(scored), -1, dtype=np.int64),
     )
     sides = (
-        _side(candidates["src_segment_id"], src_spans),
-        _side(candidates["tgt_segment_id"], tgt_spans),
+        _side(scored.src, candidates.src_ids, src_spans),
+        _side(scored.tgt, candidates.tgt_ids, tgt_spans),
     )
     single = settings.select == "max"
     rows = np.flatnonzero(verdicts.reason == KEPT)
-    weight = _weights(candidates["margin_score"].to_numpy(), rows, settings)
+    weight = _weights(scored.margin_score, rows, settings)
     for _ in range(_MAX_ROUNDS if rows.size else 0):
         won = rows
         for side in sides:
@@ -130,8 +175,7 @@ def _weights(score: NDArray[np.float32], rows: Ints, settings: ScoreSettings) ->
     return np.rint(excess**2 * _SCALE).astype(np.int64)
 
 
-def _side(ids: pa.ChunkedArray, spans: Spans | None) -> _Side:
-    code, names = codes(ids)
+def _side(code: Ints, names: pa.Array, spans: Spans | None) -> _Side:
     return _Side(code=code, spans=None if spans is None else spans.take(names))
 
 

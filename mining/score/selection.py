@@ -8,15 +8,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mining.contract.errors import InputError
-from mining.contract.ids import pair_ids
 from mining.contract.schemas import REJECT
+from mining.score.candidates import Candidates
+from mining.score.margins import Scored
 from mining.score.one_to_one import one_to_one
+from mining.score.pair_ids import pair_id_array
 from mining.score.settings import ScoreSettings
 
 _REASONS = np.array(["", "below_threshold", "above_score_max", "not_best", "not_mutual", "overlap"])
 KEPT, _BELOW, _ABOVE, NOT_BEST, _NOT_MUTUAL, OVERLAP = range(6)  # places in it
 _STAGE = "pairs"
-_BATCH_ROWS = 65536
 
 
 def select(candidates: pa.Table, settings: ScoreSettings) -> tuple[pa.Table, pa.Table]:
@@ -40,26 +41,34 @@ def select(candidates: pa.Table, settings: ScoreSettings) -> tuple[pa.Table, pa.
     Raises:
         InputError: if the candidates are not best first.
     """
-    reason = judge(candidates, settings)
+    coded = Candidates.of(candidates)
+    return split(coded, _reasons(coded.scored, settings))
+
+
+def chosen(scored: Scored, settings: ScoreSettings) -> NDArray[np.int64]:
+    """Positions of the candidates that :func:`select` keeps, int64, ascending."""
+    return np.flatnonzero(_reasons(scored, settings) == KEPT)
+
+
+def _reasons(scored: Scored, settings: ScoreSettings) -> NDArray[np.int8]:
+    reason = judge(scored, settings)
     if settings.select == "max":
         open_rows = np.flatnonzero(reason == KEPT)
-        pairs = candidates.select(["src_segment_id", "tgt_segment_id"]).take(pa.array(open_rows))
-        taken = one_to_one(codes(pairs["src_segment_id"])[0], codes(pairs["tgt_segment_id"])[0])
+        taken = one_to_one(scored.src[open_rows], scored.tgt[open_rows])
         reason[open_rows[~taken]] = NOT_BEST
-    return split(candidates, reason)
+    return reason
 
 
-def judge(candidates: pa.Table, settings: ScoreSettings) -> NDArray[np.int8]:
+def judge(scored: Scored, settings: ScoreSettings) -> NDArray[np.int8]:
     """Reason code of each candidate by itself, before one-to-one; ``KEPT``: none.
 
     Raises:
         InputError: if the candidates are not best first.
     """
-    score = candidates["margin_score"].to_numpy()
+    score = scored.margin_score
     if np.any(score[1:] > score[:-1]):
         raise InputError("select: candidates must be best first, as score_candidates returns them")
-    src_best = candidates["src_best"].to_numpy()
-    tgt_best = candidates["tgt_best"].to_numpy()
+    src_best, tgt_best = scored.src_best, scored.tgt_best
     either = src_best | tgt_best
     wanted = {
         "forward": src_best,
@@ -82,17 +91,8 @@ def judge(candidates: pa.Table, settings: ScoreSettings) -> NDArray[np.int8]:
     return reason
 
 
-def codes(ids: pa.ChunkedArray) -> tuple[NDArray[np.int64], pa.Array]:
-    """A small integer for each distinct id, int64 [N], and the ids these stand for."""
-    encoded = ids.dictionary_encode().unify_dictionaries()
-    if not encoded.num_chunks:
-        return np.empty(0, np.int64), pa.array([], pa.string())
-    found = [chunk.indices.to_numpy().astype(np.int64) for chunk in encoded.chunks]
-    return np.concatenate(found), encoded.chunk(0).dictionary
-
-
 def split(
-    candidates: pa.Table, reason: NDArray[np.int8], rival: NDArray[np.int64] | None = None
+    candidates: Candidates, reason: NDArray[np.int8], rival: NDArray[np.int64] | None = None
 ) -> tuple[pa.Table, pa.Table]:
     """Kept rows, and a REJECT row for each other one.
 
@@ -101,36 +101,30 @@ def split(
         reason: int8 [C], codes of reasons.
         rival: int64 [C], the row that a row lost to, which its detail then names; -1: none.
     """
-    lost = reason != KEPT
-    rows = candidates.filter(pa.array(lost))
+    lost = np.flatnonzero(reason != KEPT)
+    rows = candidates.take(lost)
     detail = pc.binary_join_element_wise(
-        "margin_score", rows["margin_score"].cast(pa.string()), " "
+        "margin_score", pa.array(rows.scored.margin_score).cast(pa.string()), " "
     )
     if rival is not None:
         beaten = np.flatnonzero(rival[lost] >= 0)
-        names = _pair_ids(candidates.take(pa.array(rival[lost][beaten])))
-        longer = pc.binary_join_element_wise(detail.take(pa.array(beaten)), names, ", overlaps ")
-        detail = pc.replace_with_mask(
-            detail.combine_chunks(), pa.array(rival[lost] >= 0), longer.combine_chunks()
-        )
+        names = _pair_ids(candidates.take(rival[lost][beaten]))
+        named = names.combine_chunks()
+        longer = pc.binary_join_element_wise(detail.take(pa.array(beaten)), named, ", overlaps ")
+        detail = pc.replace_with_mask(detail, pa.array(rival[lost] >= 0), longer)
     reasons = pa.DictionaryArray.from_arrays(pa.array(reason[lost]), pa.array(_REASONS))
     rejected = pa.table(
         [
             _pair_ids(rows),
-            pa.repeat(pa.scalar(_STAGE, pa.string()), rows.num_rows),
+            pa.repeat(pa.scalar(_STAGE, pa.string()), len(lost)),
             reasons.cast(pa.string()),
             detail,
         ],
         schema=REJECT,
     )
-    return candidates.filter(pa.array(~lost)), rejected
+    return candidates.take(np.flatnonzero(reason == KEPT)).table(), rejected
 
 
-def _pair_ids(rows: pa.Table) -> pa.Array:
-    ids = rows.select(["src_segment_id", "tgt_segment_id"])
-    names = (
-        name
-        for batch in ids.to_batches(max_chunksize=_BATCH_ROWS)  # bounds the Python strings alive
-        for name in pair_ids(*(column.to_pylist() for column in batch.columns))
-    )
-    return pa.array(names, pa.string(), size=rows.num_rows)
+def _pair_ids(rows: Candidates) -> pa.ChunkedArray:
+    of = rows.scored
+    return pair_id_array((rows.src_ids, of.src), (rows.tgt_ids, of.tgt))

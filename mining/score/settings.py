@@ -1,4 +1,4 @@
-"""How candidates are scored and chosen, and the presets of two known tools."""
+"""How candidates are scored and chosen, and the presets of known tools."""
 
 from __future__ import annotations
 
@@ -87,14 +87,28 @@ class ScoreSettings:
         return replace(PRESETS[name], **overrides)
 
 
+# The rules of other tools, as far as they are rules of margin and selection. What each does besides
+# is not in here: their approximate indexes and compressed vectors (all search is exact here), their
+# length filters (corpora.*.min_chars, max_chars), and the bugs that tests/reference/tools.py names.
 PRESETS: Mapping[str, ScoreSettings] = MappingProxyType(
     {
         # facebookresearch/LASER, source/mine_bitexts.py: defaults of --neighborhood, --margin,
         # --retrieval and --threshold; a pair is printed when its score > threshold.
         "laser": ScoreSettings(k=4, margin="ratio", select="max", threshold=0.0, strict=True),
+        # sentence-transformers, examples/.../parallel-sentence-mining/bitext_mining.py:
+        # knn_neighbors and min_threshold; the walk ends at the first score < min_threshold. Not
+        # represented: PCA to 128 dimensions, IVFFlat with 3 probes (both on by default), sentences of
+        # 10 to 200 characters only.
+        "sentence-transformers": ScoreSettings(k=4, margin="ratio", select="max", threshold=1.0),
+        # mct10/Speech-Vecalign, svecalign/postprocess/score_align.py: defaults of --k and --margin.
+        # It scores pairs that an alignment made and keeps them all, so nothing is selected. Not
+        # represented: the alignment itself, whose pairs need not be neighbours (`mining score` gives
+        # these their scores), and an index with 128 probes.
+        "speech-vecalign": ScoreSettings(k=16, margin="ratio", select="all"),
         # facebookresearch/stopes, bitext mining: k_src = k_trg = 16, mine_type union,
         # sort_neighbors false (the nearest neighbour, whatever its margin), and both limits of
-        # mine_threshold 1.06 and score_max 1.25 inclusive.
+        # mine_threshold 1.06 and score_max 1.25 inclusive. Not represented: float16 distances and
+        # PQ codes that scores are made of, a mutual pair standing twice until texts are compared.
         "stopes": ScoreSettings(
             k=16, margin="ratio", select="union", threshold=1.06, score_max=1.25, best="nearest"
         ),

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from mining.contract.errors import AudioError, CheckpointError
 from mining.contract.speech import SPEECH_RATE_HZ, Samples
-from mining.speech.torch_threads import torch_threads
+from mining.threads import torch_threads
 
 if TYPE_CHECKING:
     import torch

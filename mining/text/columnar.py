@@ -55,12 +55,13 @@ def _check_schema(schema: pa.Schema, columns: dict[str, str], uri: str) -> None:
 def _collect(
     batch: pa.RecordBatch, columns: dict[str, str], collector: Collector, max_bytes: int
 ) -> None:
-    values = [_decoded(batch.column(name), max_bytes) for name in columns.values()]
+    values = [decoded(batch.column(name), max_bytes) for name in columns.values()]
     for record in zip(*values, strict=True):
         collector.add(dict(zip(columns, record, strict=True)))
 
 
-def _decoded(column: pa.Array, max_bytes: int) -> list[Value]:
+def decoded(column: pa.Array, max_bytes: int) -> list[Value]:
+    """The texts of a column; a ``Damage`` where one is too long or no UTF-8."""
     column = column.cast(pa.string())
     try:
         texts: list[Value] = column.to_pylist()

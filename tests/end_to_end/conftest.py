@@ -139,6 +139,7 @@ def no_beam(monkeypatch: pytest.MonkeyPatch) -> None:
                     do_unit(stage, phase, unit)
         for stage in stages:
             stage.finish()
+        stages[0].tidy()
 
     monkeypatch.setattr("beam_jobs.run.run_stages", run_stages)
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.end_to_end.conftest import MEANINGS, Outcome, World, make_world
+from tests.end_to_end.conftest import DISTRACTORS, MEANINGS, Outcome, World, make_world
 
 Cli = Callable[..., Outcome]
 
@@ -132,6 +132,15 @@ def test_inspect_shows_counts_and_reasons(world: World, mining: Cli) -> None:
     assert "first 2 rows" in pairs
     (rejects,) = (world.output / "rejects/pairs/tt").iterdir()
     assert "not_best" in mining("inspect", rejects).out
+    (neighbors,) = (world.output / "neighbors/tt").iterdir()
+    lines = mining("inspect", neighbors).out.splitlines()
+    (title,) = (number for number, line in enumerate(lines) if line.startswith("hubness"))
+    rows = [line.split() for line in lines[title + 1 : title + 7]]
+    assert [row[:2] for row in rows] == [
+        [pair, side] for pair in ("deu-eng", "deu-fra", "eng-fra") for side in ("target", "source")
+    ]
+    assert {row[2] for row in rows} == {str(MEANINGS + DISTRACTORS)}
+    assert all(int(row[8].strip(",")) >= 4 for row in rows)  # 60 rows with 4 neighbours each
 
 
 def test_the_same_run_on_an_object_store(world: World, mining: Cli) -> None:

@@ -11,7 +11,16 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from mining.contract.ids import pair_id
 from mining.contract.schemas import BACKWARD, FORWARD
-from mining.score import ScoreSettings, score_candidates, select
+from mining.score import (
+    Nearest,
+    ScoreSettings,
+    score_arrays,
+    score_candidates,
+    score_given,
+    select,
+    select_arrays,
+    select_neighbors,
+)
 from tests.reference import rules, tools
 from tests.reference.neighbors import neighbor_rows, neighbor_table
 
@@ -87,26 +96,102 @@ def test_the_order_of_neighbour_rows_changes_nothing(similarity, how, random):
     assert score_candidates(*shuffled, how).equals(score_candidates(*ordered, how))
 
 
+def nearest(similarity: np.ndarray, k: int) -> Nearest:
+    rows = [rules.nearest(row, k) for row in similarity.tolist()]
+    index = np.array(rows, np.int64)
+    return Nearest(index=index, similarity=np.take_along_axis(similarity, index, axis=1))
+
+
+@settings(max_examples=200, deadline=None)
+@given(matrices, score_settings)
+def test_arrays_give_what_tables_give(similarity, how):
+    both = nearest(similarity, how.k), nearest(similarity.T, how.k)
+    table = score_candidates(*tables(similarity, how.k), how)
+    kept, _ = select(table, how)
+    for found, expected in ((score_arrays(*both, how), table), (select_arrays(*both, how), kept)):
+        numbers = zip(found.src.tolist(), found.tgt.tolist(), strict=True)
+        assert list(numbers) == pairs_of(expected)
+        for name in ("similarity", "margin_score", "src_best", "tgt_best", "mutual"):
+            assert getattr(found, name).tolist() == expected[name].to_pylist()
+        for name in ("forward_rank", "backward_rank"):
+            assert (
+                getattr(found, name).tolist() == pa.compute.fill_null(expected[name], 0).to_pylist()
+            )
+        assert found.src_mean.tolist() == expected["src_mean_similarity"].to_pylist()
+        assert found.tgt_mean.tolist() == expected["tgt_mean_similarity"].to_pylist()
+
+
+@settings(max_examples=150, deadline=None)
+@given(matrices, score_settings, st.data())
+def test_given_pairs_get_the_figures_of_the_plain_loops(similarity, how, data):
+    n, m = similarity.shape
+    row = st.tuples(st.integers(0, n - 1), st.integers(0, m - 1))
+    pairs = data.draw(st.lists(row, min_size=1, max_size=12))
+    src, tgt = np.array(pairs, np.int64).T
+    both = nearest(similarity, how.k), nearest(similarity.T, how.k)
+    found = score_given((src, tgt), similarity[src, tgt], *both, how)
+    for at, (expected, mutual) in enumerate(rules.given(similarity, pairs, how)):
+        assert expected == rules.Candidate(
+            similarity=float(found.similarity[at]),
+            score=float(found.margin_score[at]),
+            forward_rank=int(found.forward_rank[at]) or None,
+            backward_rank=int(found.backward_rank[at]) or None,
+            src_mean=float(found.src_mean[at]),
+            tgt_mean=float(found.tgt_mean[at]),
+        )
+        assert found.mutual[at] == mutual
+
+
+@settings(max_examples=60, deadline=None)
+@given(matrices, score_settings)
+def test_neighbours_to_pairs_at_once_is_step_by_step(similarity, how):
+    candidates = score_candidates(*tables(similarity, how.k), how)
+    kept, rejected = select(candidates, how)
+    found = select_neighbors(*tables(similarity, how.k), how)
+    assert found.kept.equals(kept)
+    assert found.rejected.equals(rejected)
+    assert found.candidates == candidates.num_rows
+
+
 def mined(similarity: np.ndarray, how: ScoreSettings) -> list[tuple[int, int, float]]:
     kept, _ = select(score_candidates(*tables(similarity, how.k), how), how)
     scores = kept["margin_score"].to_pylist()
     return [(i, j, score) for (i, j), score in zip(pairs_of(kept), scores, strict=True)]
 
 
+TOOLS = {
+    "laser": tools.laser,
+    "stopes": tools.stopes,
+    "sentence-transformers": tools.sentence_transformers,
+}
+
+
 @settings(max_examples=80, deadline=None)
 @given(matrices)
-@pytest.mark.parametrize("name", ["laser", "stopes"])
+@pytest.mark.parametrize("name", TOOLS)
 def test_presets_equal_their_tools(name, similarity):
-    tool = {"laser": tools.laser, "stopes": tools.stopes}[name]
-    assert mined(similarity, ScoreSettings.preset(name)) == tool(similarity)
+    assert mined(similarity, ScoreSettings.preset(name)) == TOOLS[name](similarity)
 
 
-@pytest.mark.parametrize("name", ["laser", "stopes"])
-def test_presets_equal_their_tools_on_planted_pairs(name):
+def planted() -> np.ndarray:
     rng = np.random.default_rng(0)
     similarity = rng.uniform(0.3, 0.7, (60, 70)).astype(np.float32)
     similarity[np.arange(60), np.arange(60)] += np.float32(0.15)
-    tool = {"laser": tools.laser, "stopes": tools.stopes}[name]
-    found = mined(similarity, ScoreSettings.preset(name))
+    return similarity
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_presets_equal_their_tools_on_planted_pairs(name):
+    found = mined(planted(), ScoreSettings.preset(name))
     assert len(found) > 20
-    assert found == tool(similarity)
+    assert found == TOOLS[name](planted())
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.one_of(matrices, st.just(planted())))
+def test_speech_vecalign_scores_every_neighbour_as_its_tool_does(similarity):
+    how = ScoreSettings.preset("speech-vecalign")
+    scores = tools.speech_vecalign(similarity)
+    found = mined(similarity, how)
+    assert found == [(i, j, float(scores[i, j])) for i, j, _ in found]
+    assert {(i, j) for i, j, _ in found} == set(rules.candidates(similarity, how))

@@ -61,6 +61,31 @@ def candidates(similarity: NDArray[np.float32], settings: ScoreSettings) -> dict
     }
 
 
+def given(
+    similarity: NDArray[np.float32], pairs: list[Pair], settings: ScoreSettings
+) -> list[tuple[Candidate, bool]]:
+    """Figures of pairs that somebody else made, and whether each is the other's best candidate."""
+    rows, columns = similarity.tolist(), similarity.T.tolist()
+    found = candidates(similarity, settings)
+    forward, backward = bests(found, settings)
+    figures = []
+    for i, j in pairs:
+        near = [rows[i][t] for t in nearest(rows[i], settings.k)]
+        back = [columns[j][s] for s in nearest(columns[j], settings.k)]
+        src_mean, tgt_mean = sum(near) / len(near), sum(back) / len(back)
+        known = found.get((i, j))
+        one = Candidate(
+            similarity=rows[i][j],
+            score=margin(rows[i][j], (src_mean + tgt_mean) / 2, settings.margin),
+            forward_rank=None if known is None else known.forward_rank,
+            backward_rank=None if known is None else known.backward_rank,
+            src_mean=float(np.float32(src_mean)),
+            tgt_mean=float(np.float32(tgt_mean)),
+        )
+        figures.append((one, (i, j) in forward & backward))
+    return figures
+
+
 def ranked(found: dict[Pair, Candidate]) -> list[Pair]:
     """Best first."""
     return sorted(found, key=lambda p: (-found[p].score, -found[p].similarity, p))

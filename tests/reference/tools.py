@@ -1,6 +1,6 @@
-"""What LASER and stopes do, restated in NumPy from reading their sources, array by array.
+"""What other tools do, restated in NumPy from reading their sources, array by array.
 
-Two things are ours in both, since the tools leave them to chance: scores are float32, and equal
+Two things are ours in all, since the tools leave them to chance: scores are float32, and equal
 scores go by similarity, then by position. Their known bugs are left out; each function names them.
 """
 
@@ -72,3 +72,40 @@ def stopes(
     kept = {(int(i), int(j)) for i, j in zip(src[window], tgt[window], strict=True)}
     ordered = sorted(kept, key=lambda p: (-pairs[p], -similarity[p], p))
     return [(i, j, pairs[i, j]) for i, j in ordered]
+
+
+def sentence_transformers(
+    similarity: NDArray[np.float32], k: int = 4, min_threshold: float = 1.0
+) -> Mined:
+    """sentence-transformers' example ``parallel-sentence-mining/bitext_mining.py``, exact search.
+
+    Left out: PCA, IVFFlat, and sentences below 10 and above 200 characters; with fewer than 1,000
+    targets the approximate index has no cluster and crashes.
+    """
+    fwd, bwd = _neighbors(similarity, k), _neighbors(similarity.T, k)
+    x_mean, y_mean = _means(similarity, k), _means(similarity.T, k)
+    matrix = _ratio(similarity, (x_mean[:, None] + y_mean[None, :]) / 2)
+    n, m = similarity.shape
+    fwd_best = [max(f.tolist(), key=lambda j: (matrix[i, j], similarity[i, j], -j))
+                for i, f in enumerate(fwd)]  # fmt: skip
+    bwd_best = [max(f.tolist(), key=lambda i: (matrix[i, j], similarity[i, j], -i))
+                for j, f in enumerate(bwd)]  # fmt: skip
+    indices = [*zip(range(n), fwd_best, strict=True), *zip(bwd_best, range(m), strict=True)]
+    seen_src, seen_trg, written = set(), set(), []
+    for i, j in sorted(indices, key=lambda p: (-matrix[p], -similarity[p], p)):
+        if matrix[i, j] < min_threshold:
+            break
+        if i not in seen_src and j not in seen_trg:
+            seen_src.add(i)
+            seen_trg.add(j)
+            written.append((i, j, float(matrix[i, j])))
+    return written
+
+
+def speech_vecalign(similarity: NDArray[np.float32], k: int = 16) -> NDArray[np.float32]:
+    """Speech-Vecalign ``svecalign/postprocess/score_align.py``: the ratio of any pair (i, j).
+
+    Left out: averages that come from an approximate index, and numerators in float32.
+    """
+    x_mean, y_mean = _means(similarity, k), _means(similarity.T, k)
+    return _ratio(similarity, (x_mean[:, None] + y_mean[None, :]) / 2)

@@ -11,7 +11,7 @@ from encoders.train.distill_corpus import Ragged, build_corpus
 from encoders.train.distill_data import FLORES, Refused, Row, load_rows
 from encoders.train.gloss import Glossary
 from encoders.wordbag import WordBagConfig
-from mining.speech.torch_threads import torch_threads
+from mining.threads import torch_threads
 
 WORDS = {"dog": "Hund", "cat": "Katze", "sees": "sieht", "house": "Haus", "old": "alt"}
 ROWS = [Row("deu", german, english, "dictionaries") for english, german in WORDS.items()] + [

@@ -26,7 +26,7 @@ def test_pairs_are_those_of_the_plain_rules(select, margin):
     similarity = similarity_matrix(to_stored(X)[0], to_stored(Y)[0])
     expected = rules.candidates(similarity, settings)
     pairs, _ = rules.choose(expected, settings)
-    found = mine_pairs(X, Y, k=3, margin=margin, select=select, threshold=0.3, tile_rows=11)
+    found = mine_pairs(X, Y, k=3, margin=margin, select=select, threshold=0.3, distinct=False)
     assert rows(found) == pairs
     assert found["margin_score"].to_pylist() == [expected[pair].score for pair in pairs]
     assert found["similarity"].to_pylist() == [expected[pair].similarity for pair in pairs]
@@ -37,19 +37,30 @@ def test_planted_pairs_are_found():
     assert set(rows(found)) == {(i, 39 - i) for i in range(25)}
 
 
-@pytest.mark.parametrize("tile_rows", [7, 32, 33])
-def test_the_tile_size_changes_nothing(tile_rows):
-    whole = mine_pairs(X, Y, select="all")
-    assert mine_pairs(X, Y, select="all", tile_rows=tile_rows, threads=1) == whole
-
-
-def test_tiles_of_one_row_change_nothing():
-    assert mine_pairs(X[-6:], Y[:5], tile_rows=1) == mine_pairs(X[-6:], Y[:5])
-
-
 def test_equal_scores_go_by_row_number_not_by_its_spelling():
-    found = mine_pairs(np.ones((12, 4)), np.ones((12, 4)), k=12, select="all")
+    found = mine_pairs(np.ones((12, 4)), np.ones((12, 4)), k=12, select="all", distinct=False)
     assert rows(found) == [(i, j) for i in range(12) for j in range(12)]
+
+
+@pytest.mark.parametrize("select", ["max", "all"])
+def test_copies_shift_no_margin(select):
+    plain = mine_pairs(Y[::-1][:25], Y, select=select)
+    copied_x = np.concatenate([Y[::-1][:25], 2 * Y[::-1][3:9], Y[::-1][3:9]])
+    copied_y = np.concatenate([Y, np.repeat(Y[:7], 5, axis=0)])
+    assert mine_pairs(copied_x, copied_y, select=select) == plain
+    crowded = mine_pairs(copied_x, copied_y, select=select, distinct=False)
+    assert crowded["margin_score"].to_pylist()[: len(plain)] != plain["margin_score"].to_pylist()
+
+
+def test_copies_stand_for_their_first_row_wherever_they_are():
+    y = np.concatenate([Y[:3], Y])
+    assert rows(mine_pairs(Y[1:2], y, select="max")) == [(0, 1)]
+
+
+def test_vectors_that_are_stored_already_are_taken_as_they_are():
+    stored, _ = to_stored(X)
+    found = mine_pairs(stored, to_stored(Y)[0], select="all")
+    assert found == mine_pairs(X, Y, select="all")
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -59,7 +70,7 @@ def test_memory_mapped_arrays_are_read_and_left_alone(dtype, tmp_path):
         np.save(path, array.astype(dtype))
     before = [path.read_bytes() for path in paths]
     mapped = [np.load(path, mmap_mode="r+") for path in paths]
-    found = mine_pairs(*mapped, tile_rows=16)
+    found = mine_pairs(*mapped)
     assert found == mine_pairs(X.astype(dtype), Y.astype(dtype))
     for array in mapped:
         array.flush()
@@ -96,14 +107,12 @@ def test_bad_rows_are_named():
     bad[[2, 150]] = 0
     bad[299, 1] = np.nan
     with pytest.raises(InputError, match=r"y must hold .* rows \[2, 150, 299\] are"):
-        mine_pairs(np.ones((2, 3)), bad, tile_rows=100)
+        mine_pairs(np.ones((2, 3)), bad)
     with pytest.raises(InputError, match=r"x must hold .*9\] and 10 more are"):
         mine_pairs(np.zeros((20, 3)), bad)
 
 
-@pytest.mark.parametrize(
-    "setting", [{"tile_rows": 0}, {"k": 0}, {"margin": "x"}, {"select": "x"}, {"backend": "x"}]
-)
+@pytest.mark.parametrize("setting", [{"k": 0}, {"margin": "x"}, {"select": "x"}, {"backend": "x"}])
 def test_settings_out_of_range_are_refused(setting):
     with pytest.raises(ConfigError):
         mine_pairs(X, Y, **setting)

@@ -7,7 +7,7 @@ import pytest
 from mining.contract.errors import ConfigError, InputError
 from mining.contract.schemas import BACKWARD, FORWARD, NEIGHBOR, checked
 from mining.contract.vectors import pack, to_stored
-from mining.knn import BACKENDS, Nominees, Vectors, exact, search_tile, search_tile_both
+from mining.knn import BACKENDS, Nominees, Vectors, exact, one_pass, search_tile_both
 from tests.reference.neighbors import as_rows, neighbor_rows
 
 
@@ -71,21 +71,48 @@ SETS = {
 }
 
 
-@pytest.mark.parametrize("k", [1, 4, 16])
+def needs_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+ON_THIS_MACHINE = [
+    pytest.param(
+        name,
+        marks=[pytest.mark.gpu, pytest.mark.skipif(not needs_cuda(), reason="needs a CUDA device")]
+        if "cuda" in name
+        else [],
+    )
+    for name in BACKENDS
+]
+
+
+@pytest.mark.parametrize("backend", ON_THIS_MACHINE)
+@pytest.mark.parametrize("k", [1, 4, 16, 40])
 @pytest.mark.parametrize("name", SETS)
-def test_both_directions_equal_float64_brute_force(name, k):
+def test_both_directions_equal_float64_brute_force(name, k, backend):
     x, y = SETS[name]()
     rows, columns = block(x, "x"), block(y, "y")
-    forward, backward = search_tile_both(rows, columns, k)
+    forward, backward = search_tile_both(rows, columns, k, backend=backend)
     assert as_rows(checked(forward, NEIGHBOR, "forward")) == brute(rows, columns, k)
     assert as_rows(checked(backward, NEIGHBOR, "backward")) == brute(columns, rows, k)
     assert set(forward["direction"].to_pylist()) <= {FORWARD}
     assert set(backward["direction"].to_pylist()) <= {BACKWARD}
-    assert search_tile(rows, columns, k).equals(forward)
 
 
-def test_rows_that_float32_cannot_rank_are_scanned_again_and_others_are_not(monkeypatch):
-    scanned = []
+@pytest.mark.parametrize("backend", ON_THIS_MACHINE)
+def test_each_direction_has_its_own_k(backend):
+    x, y = SETS["gaussian"]()
+    rows, columns = block(x, "x"), block(y, "y")
+    forward, backward = search_tile_both(rows, columns, 3, backward_k=70, backend=backend)
+    assert as_rows(forward) == brute(rows, columns, 3)
+    assert as_rows(backward) == brute(columns, rows, 70)
+
+
+def scanned_queries(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many queries each exact scan was made for."""
+    scanned: list[int] = []
     scan = exact._scan
 
     def counting(queries, index, k):
@@ -93,33 +120,39 @@ def test_rows_that_float32_cannot_rank_are_scanned_again_and_others_are_not(monk
         return scan(queries, index, k)
 
     monkeypatch.setattr(exact, "_scan", counting)
+    return scanned
+
+
+@pytest.mark.parametrize("backend", ON_THIS_MACHINE)
+def test_rows_that_float32_cannot_rank_are_scanned_again_and_others_are_not(backend, monkeypatch):
+    scanned = scanned_queries(monkeypatch)
     x, y = within_rounding()
-    search_tile(block(x, "x"), block(y, "y"), 4)
-    assert sum(scanned) == len(x)
+    search_tile_both(block(x, "x"), block(y, "y"), 4, backend=backend)
+    assert sum(scanned) == len(x) + len(y)
     scanned.clear()
-    search_tile(block(gaussian(0, 150), "x"), block(gaussian(1, 200), "y"), 4)
+    found = block(gaussian(0, 150), "x"), block(gaussian(1, 200), "y")
+    search_tile_both(*found, 4, backend=backend)
     assert sum(scanned) < 15
 
 
 def test_a_scan_over_many_blocks_is_exact(monkeypatch):
     monkeypatch.setattr(exact, "_SCAN_QUERIES", 7)
     monkeypatch.setattr(exact, "_SCAN_ROWS", 13)
-    monkeypatch.setattr(exact, "_GATHER_VALUES", 100)
     x, y = within_rounding()
     rows, columns = block(x, "x"), block(y, "y")
-    assert as_rows(search_tile(rows, columns, 5)) == brute(rows, columns, 5)
+    assert as_rows(search_tile_both(rows, columns, 5)[0]) == brute(rows, columns, 5)
 
 
 class Coarse:
     """A backend that rounds similarities to tenths: as wrong as its bound allows."""
 
-    def nominate(self, queries, index, count):
-        similarity = np.round(queries @ index.T, 1)
-        row = np.argsort(similarity, axis=1)[:, -count:]
-        return Nominees(similarity=np.take_along_axis(similarity, row, axis=1), row=row)
+    def nominate(self, rows, columns, forward, backward):
+        similarity = np.round(rows.astype(np.float32) @ columns.astype(np.float32).T, 1)
+        return self.highest(similarity, forward), self.highest(similarity.T, backward)
 
-    def error_bound(self, dim):
-        return 0.0501
+    def highest(self, similarity, count):
+        row = np.argsort(similarity, axis=1)[:, -count:]
+        return Nominees(row=row, others=np.take_along_axis(similarity, row, axis=1)[:, 0] + 0.0501)
 
 
 @pytest.mark.parametrize("name", ["gaussian", "clustered", "hubs", "duplicates"])
@@ -131,33 +164,52 @@ def test_an_inexact_backend_changes_nothing(name, monkeypatch):
     assert coarse == search_tile_both(rows, columns, 4)
 
 
-class Exact:
+class Contrary(Coarse):
     """A backend without error that nominates the highest ids of equal similarity."""
 
-    def nominate(self, queries, index, count):
-        similarity = (queries.astype(np.float64) @ index.astype(np.float64).T).astype(np.float32)
-        row = np.argsort(similarity, axis=1, kind="stable")[:, -count:]
-        return Nominees(similarity=np.take_along_axis(similarity, row, axis=1), row=row)
+    def nominate(self, rows, columns, forward, backward):
+        similarity = (rows.astype(np.float64) @ columns.astype(np.float64).T).astype(np.float32)
+        return self.highest(similarity, forward), self.highest(similarity.T, backward)
 
-    def error_bound(self, dim):
-        return 0.0
+    def highest(self, similarity, count):
+        row = np.argsort(similarity, axis=1, kind="stable")[:, -count:]
+        return Nominees(row=row, others=np.take_along_axis(similarity, row, axis=1)[:, 0])
 
 
 def test_ties_with_rows_that_were_not_nominated_go_by_id(monkeypatch):
-    monkeypatch.setitem(BACKENDS, "exact", lambda threads: Exact())
+    monkeypatch.setitem(BACKENDS, "contrary", lambda threads: Contrary())
     x, y = duplicates()
     rows, columns = block(x, "x"), block(y, "y")
-    assert as_rows(search_tile(rows, columns, 4, backend="exact")) == brute(rows, columns, 4)
+    found, _ = search_tile_both(rows, columns, 4, backend="contrary")
+    assert as_rows(found) == brute(rows, columns, 4)
 
 
-def test_threads_change_nothing_and_are_put_back():
+@pytest.mark.parametrize("backend", ON_THIS_MACHINE)
+def test_threads_change_nothing_and_are_put_back(backend):
     import faiss
+    import torch
 
-    before = faiss.omp_get_max_threads()
-    rows, columns = block(gaussian(0, 150), "x"), block(gaussian(1, 200), "y")
-    one = search_tile_both(rows, columns, 4, threads=1)
-    assert one == search_tile_both(rows, columns, 4, threads=before + 1)
-    assert faiss.omp_get_max_threads() == before
+    before = faiss.omp_get_max_threads(), torch.get_num_threads()
+    rows, columns = block(gaussian(0, 1900), "x"), block(gaussian(1, 2200), "y")
+    one = search_tile_both(rows, columns, 4, threads=1, backend=backend)
+    assert one == search_tile_both(rows, columns, 4, threads=before[0] + 1, backend=backend)
+    assert (faiss.omp_get_max_threads(), torch.get_num_threads()) == before
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (767, 65), (769, 2049), (1, 2111), (1537, 64)])
+def test_blocks_that_are_not_full_are_searched_whole(shape):
+    rows, columns = block(gaussian(0, shape[0]), "x"), block(gaussian(1, shape[1]), "y")
+    for backend in ("exact", "exact-torch"):
+        assert search_tile_both(rows, columns, 5, backend=backend) == search_tile_both(
+            rows, columns, 5, backend="faiss-flat"
+        )
+
+
+def test_panels_of_columns_are_merged(monkeypatch):
+    rows, columns = block(gaussian(0, 900), "x"), block(gaussian(1, 5000), "y")
+    whole = search_tile_both(rows, columns, 5)
+    monkeypatch.setattr(one_pass, "_PANEL_VALUES", 2048 * 24)
+    assert search_tile_both(rows, columns, 5) == whole
 
 
 def test_the_callers_vectors_are_not_modified():
@@ -202,8 +254,8 @@ def test_other_dtypes_are_refused():
 def test_unusable_searches_are_refused():
     rows = block(gaussian(0, 3), "x")
     with pytest.raises(InputError, match="24 and 5"):
-        search_tile(rows, block(gaussian(0, 3, 5), "y"), 1)
+        search_tile_both(rows, block(gaussian(0, 3, 5), "y"), 1)
     with pytest.raises(InputError, match="k must be at least 1"):
-        search_tile(rows, rows, 0)
-    with pytest.raises(ConfigError, match=r"\['faiss-flat'\], but is 'fais'"):
-        search_tile(rows, rows, 1, backend="fais")
+        search_tile_both(rows, rows, 0)
+    with pytest.raises(ConfigError, match=r"one of .*faiss-flat.*, but is 'fais'"):
+        search_tile_both(rows, rows, 1, backend="fais")

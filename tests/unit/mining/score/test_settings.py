@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from typing import get_args, get_type_hints
+
 import pytest
 
+from mining.config.model import Mining
 from mining.contract.errors import ConfigError
-from mining.score import ScoreSettings
+from mining.score import PRESETS, ScoreSettings
 
 
 @pytest.mark.parametrize(
@@ -32,7 +35,7 @@ def test_settings_given_beside_a_preset_win():
 
 
 def test_an_unknown_preset_is_refused_with_those_there_are():
-    with pytest.raises(ConfigError, match=r"\['laser', 'stopes'\], but is 'lasr'"):
+    with pytest.raises(ConfigError, match=r"\['laser', .*, 'stopes'\], but is 'lasr'"):
         ScoreSettings.preset("lasr")
 
 
@@ -41,3 +44,10 @@ def test_speech_is_searched_for_more_neighbours():
     assert ScoreSettings(k=5).neighbors(of_speech=True) == 80
     assert ScoreSettings(k=5, speech_k=7).neighbors(of_speech=True) == 7
     assert ScoreSettings(k=1024).neighbors(of_speech=True) == 16384
+
+
+def test_a_config_may_name_every_preset():
+    (names,) = (
+        get_args(kind) for kind in get_args(get_type_hints(Mining)["preset"]) if get_args(kind)
+    )
+    assert sorted(names) == sorted(PRESETS)

@@ -1,6 +1,6 @@
 """Torch's number of threads, which is one setting of the whole process.
 
-It stands with the speech detector, the lowest of those that compute with torch.
+It stands below all that compute with torch: the speech detector, the search, the encoders.
 """
 
 from __future__ import annotations

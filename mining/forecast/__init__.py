@@ -1,0 +1,25 @@
+"""What a run will cost, before it is paid for: laws, sizes, kernels and prices. No run is made here."""
+
+from mining.forecast.estimate import Estimate, Line, Price, priced
+from mining.forecast.kernels import Kernel, measure_kernels
+from mining.forecast.laws import Law, fit
+from mining.forecast.render import render
+from mining.forecast.sizes import Pool, TaskSize, dataset_bytes, tile_bytes
+from mining.forecast.workers import hours_on
+
+__all__ = [
+    "Estimate",
+    "Kernel",
+    "Law",
+    "Line",
+    "Pool",
+    "Price",
+    "TaskSize",
+    "dataset_bytes",
+    "fit",
+    "hours_on",
+    "measure_kernels",
+    "priced",
+    "render",
+    "tile_bytes",
+]

@@ -1,0 +1,32 @@
+"""Both directions of a search between two arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mining.knn.backends import nominator, thread_count
+from mining.knn.exact import TopK, search_both
+
+
+def search_arrays(
+    x: NDArray[np.float16],
+    y: NDArray[np.float16],
+    k: int,
+    *,
+    backend: str = "exact",
+    threads: int | None = None,
+) -> tuple[TopK, TopK]:
+    """The min(k, M) nearest rows of ``y`` for every row of ``x``, and the other way round.
+
+    Args:
+        x: float16 [N, D] as :func:`mining.contract.vectors.to_stored` makes them; may be memory-mapped.
+        y: float16 [M, D].
+        k: neighbours wanted, at least 1.
+        backend: a key of ``BACKENDS``; decides the time, never the result.
+        threads: of the backend; None: one a core.
+
+    Raises:
+        ConfigError: if there is no such backend.
+    """
+    return search_both(x, y, (k, k), nominator(backend, threads), thread_count(threads))

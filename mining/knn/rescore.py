@@ -1,0 +1,81 @@
+"""The exact similarity of stored vectors, for the few pairs that need it.
+
+Q queries, N index rows, D dimensions, P rows a query.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+_SPAN = 2048  # queries a thread takes at a time
+
+
+def exact_similarity(
+    queries: NDArray[np.float16],
+    index: NDArray[np.float16],
+    rows: NDArray[np.int64],
+    threads: int = 1,
+) -> NDArray[np.float32]:
+    """Similarity of each query and its rows: float64 products and sums, rounded once to float32.
+
+    Stored values are multiples of 2^-24 and norms are about 1, so products are multiples of 2^-48 and
+    every partial sum fits in the 53 bits of a float64: exact in any order, on any machine.
+
+    Args:
+        queries: float16 [Q, D].
+        index: float16 [N, D].
+        rows: int64 [Q, P].
+        threads: decides the time, never the result.
+
+    Returns:
+        float32 [Q, P].
+    """
+    out = np.empty(rows.shape, dtype=np.float32)
+    a, b = queries.view(np.uint16), index.view(np.uint16)
+
+    def work(start: int) -> None:
+        span = slice(start, start + _SPAN)
+        _similarity(a[span], b, rows[span], out[span])
+
+    starts = range(0, len(queries), _SPAN)
+    if threads == 1 or len(starts) < 2:
+        for start in starts:
+            work(start)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(work, starts))
+    return out
+
+
+@njit(nogil=True, boundscheck=False, cache=True)
+def _similarity(queries, index, rows, out):  # type: ignore[no-untyped-def]
+    wide = np.empty(queries.shape[1], np.float32)
+    for q in range(queries.shape[0]):
+        for d in range(queries.shape[1]):
+            wide[d] = _widened(queries[q, d])
+        for p in range(rows.shape[1]):
+            out[q, p] = product(wide, index[rows[q, p]])
+
+
+@njit(nogil=True, boundscheck=False, fastmath={"reassoc", "contract"}, cache=True)
+def product(wide, stored):  # type: ignore[no-untyped-def]
+    """Exact similarity of float32 [D] and of the bits of stored values, uint16 [D]."""
+    total = 0.0  # exact, so that the order which the compiler chooses does not matter
+    for d in range(wide.shape[0]):
+        total += np.float64(wide[d]) * np.float64(_widened(stored[d]))
+    return np.float32(total)
+
+
+@njit(nogil=True, inline="always", cache=True)
+def _widened(bits):  # type: ignore[no-untyped-def]
+    """The float32 of a float16's bits, of subnormal ones, too; not of infinities and NaN."""
+    wide = np.uint32(bits)
+    sign = (wide & np.uint32(0x8000)) << np.uint32(16)
+    shifted = np.uint32(sign | ((wide & np.uint32(0x7FFF)) << np.uint32(13)))
+    return shifted.view(np.float32) * np.float32(
+        2.0**112
+    )  # the difference of the exponents' biases
