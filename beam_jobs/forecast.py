@@ -15,6 +15,7 @@ from mining.config import Config
 from mining.contract.schemas import SPEECH
 from mining.forecast import Estimate, measure_kernels, priced
 from mining.forecast.kernels import flops
+from mining.knn import AUTO, Choice, choose_backend
 
 _FEW_ROWS = 10  # of a language: what so few cost is mostly the fixed cost
 
@@ -38,7 +39,8 @@ def forecast(plan: Plan, asked: Asked) -> Estimate:
     execution = plan.run.config.execution
     plan.progress.say("measuring the search for neighbours")
     kernels = measure_kernels(card.dim, settings.k, execution.threads)
-    kernel = kernels[execution.backend]
+    choice = _backend(plan, card.dim)
+    kernel = kernels[choice.backend]
     lines = [
         *start_line(pilots),
         *corpus_lines(plan, whole, pilots, asked.workers),
@@ -59,11 +61,19 @@ def forecast(plan: Plan, asked: Asked) -> Estimate:
             )
             for name, one in kernels.items()
         },
-        backend=execution.backend,
+        backend=choice.backend,
         workers=asked.workers,
         price=priced(lines, kept, execution.rates, on_gpu=_on_gpu(plan.run.config)),
-        notes=_notes(plan, asked, pilots, counted),
+        notes=(*_notes(plan, asked, pilots, counted), f"k-NN by {choice.backend}: {choice.reason}"),
     )
+
+
+def _backend(plan: Plan, dim: int) -> Choice:
+    """What searches a full tile, and why."""
+    execution = plan.run.config.execution
+    if execution.backend != AUTO:
+        return Choice(backend=execution.backend, reason="execution.backend says so")
+    return choose_backend(execution.tile_rows, execution.tile_rows, dim)
 
 
 def _on_gpu(config: Config) -> bool:

@@ -38,7 +38,7 @@ from mining.filter import digest_of_sets
 from mining.io.dataset import Manifest, read_manifest
 from mining.io.document_pairs import digest_of, groups_of, read_document_pairs
 from mining.io.pools import Dataset
-from mining.knn import BACKENDS
+from mining.knn import AUTO, BACKENDS
 
 _MANY_REFUSED = 0.1  # share of a corpus that the guard takes without being asked why
 
@@ -64,9 +64,9 @@ class Plan:
             MiningError: naming the key or file.
         """
         config = self.run.config
-        if config.execution.backend not in BACKENDS:
+        if config.execution.backend not in (AUTO, *BACKENDS):
             raise ConfigError(
-                f"execution.backend: must be one of {', '.join(BACKENDS)}, but is "
+                f"execution.backend: must be one of {', '.join((AUTO, *BACKENDS))}, but is "
                 f"{config.execution.backend!r}"
             )
         _ = self.tokenizers

@@ -63,7 +63,7 @@ class PrecomputedEncoder:
         """
         self._ref = ref
         self._files = vector_files(ref)
-        arrays, ids = zip(*(_open(file) for file in self._files), strict=True)
+        arrays, ids = zip(*(open_vectors(file) for file in self._files), strict=True)
         widths = {array.shape[1] for array in arrays}
         if len(widths) > 1:
             raise InputError(
@@ -193,7 +193,12 @@ def _ids_path(path: Path, given: str | None) -> Path:
     )
 
 
-def _open(file: VectorFile) -> tuple[_Floats, pa.Array[Any]]:
+def open_vectors(file: VectorFile) -> tuple[_Floats, pa.Array[Any]]:
+    """Vectors [N, D] and their ids [N]; ``.npy`` is memory-mapped.
+
+    Raises:
+        InputError: the file is missing, malformed, or has not as many ids as rows.
+    """
     array, ids = _open_parquet(file.path) if file.path == file.ids_path else _open_npy(file)
     if array.dtype not in (np.float16, np.float32, np.float64):
         raise InputError(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mining.contract.errors import InputError
 from mining.contract.vectors import as_stored
-from mining.knn import TopK, first_rows, search_arrays
+from mining.knn import AUTO, TopK, first_rows, search_arrays
 from mining.score import Nearest, ScoreSettings, select_arrays
 from mining.score.settings import Margin, Select
 
@@ -29,7 +29,7 @@ def mine_pairs(
     select: Select = "max",
     threshold: float | None = None,
     distinct: bool = True,
-    backend: str = "exact",
+    backend: str = AUTO,
     threads: int | None = None,
 ) -> pa.Table:
     """Mine pairs of rows of ``x`` and rows of ``y``.
@@ -49,7 +49,7 @@ def mine_pairs(
         threshold: lowest margin score kept; None keeps all that are selected.
         distinct: a vector that stands in several rows is mined once, as the first of them, so that
             copies crowd no neighbourhood; False: every row is a row of its own.
-        backend: a key of :data:`mining.knn.BACKENDS`. Decides time, never the result.
+        backend: a key of :data:`mining.knn.BACKENDS`, or ``auto``. Decides time, never the result.
         threads: of the backend; None: one a core.
 
     Returns:

@@ -75,7 +75,6 @@ def score_corpus(
     refused: Mapping[int, tuple[str, str]],
     settings: ScoreSettings,
     *,
-    tile_rows: int = 16384,
     threads: int | None = None,
 ) -> ScoredCorpus:
     """Score every row among the sentences of its language pair.
@@ -90,7 +89,6 @@ def score_corpus(
         vectors: float16 [M, D] of the sentences, L2-normalised; unused where refused.
         refused: sentence -> reason and detail, for those without a vector.
         settings: k, margin and best are used here.
-        tile_rows: rows a side compared at a time; never decides the result.
         threads: of the search; None: as the process has them.
     """
     reason, detail = _reasons(rows, refused)
@@ -103,7 +101,7 @@ def score_corpus(
         tgt_ids, tgt = _pool(rows, rows.tgt[some])
         found = score_pairs(
             vectors[src_ids], vectors[tgt_ids], (src, tgt), settings,
-            tile_rows=tile_rows, threads=threads,
+            threads=threads,
         )  # fmt: skip
         columns.put(some, found)
         told.append(

@@ -6,6 +6,7 @@ from beam_jobs.cli.diff import diff_command
 from beam_jobs.cli.evaluate import calibrate_command, evaluate_command
 from beam_jobs.cli.explain import explain_command
 from beam_jobs.cli.inspect import inspect_command
+from beam_jobs.cli.mine import mine_command
 from beam_jobs.cli.plan import plan_command
 from beam_jobs.cli.run import STAGE_COMMANDS, run_command
 from beam_jobs.cli.score import score_command
@@ -17,6 +18,7 @@ COMMANDS = [
     *STAGE_COMMANDS,
     evaluate_command,
     calibrate_command,
+    mine_command,
     score_command,
     explain_command,
     cut_command,

@@ -101,10 +101,7 @@ def score_command(pairs: str, target: str, no_header: bool, quiet: bool, **optio
     progress.say(f"embed: {rows.sentences.num_rows} sentences of {corpus.table.num_rows} rows")
     vectors, refused = embed_sentences(encoder, rows.sentences)
     progress.say("score")
-    tile_rows = given.config.execution.tile_rows if given.config else 16384
-    scored = score_corpus(
-        rows, vectors, refused, given.settings, tile_rows=tile_rows, threads=given.threads
-    )
+    scored = score_corpus(rows, vectors, refused, given.settings, threads=given.threads)
     table, renamed = with_figures(corpus.table, scored.figures)
     write_table(canonical_uri(target), table, storage)
     click.echo(_summary(scored, table, renamed))

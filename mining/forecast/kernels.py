@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from mining.contract.vectors import to_stored
-from mining.knn import BACKENDS, Vectors, search_tile_both
+from mining.knn import Vectors, available, search_tile_both
 
 # Passes over the similarities of a tile, by backend: the one place to add one. Those of BACKENDS that
 # stand not here are taken to make one.
@@ -56,7 +56,7 @@ def flops(similarities: float, dim: int, passes: int) -> float:
 
 
 def measure_kernels(dim: int, k: int, threads: int | None) -> dict[str, Kernel]:
-    """Measure the matrix product and every backend, a few seconds each.
+    """Measure the matrix product and every backend that can run here, a few seconds each.
 
     A backend's cost for one similarity is what is quadratic in the tile: with t(n) the time of an
     n x n tile, (t(n) - 2 t(n/2)) / (n^2 / 2); what is linear in rows is fitted by the pilot.
@@ -78,7 +78,7 @@ def measure_kernels(dim: int, k: int, threads: int | None) -> dict[str, Kernel]:
             backend="gemm", passes=1, cpu_s=floor[0] / area, wall_s=floor[1] / area, dim=dim
         )
     }
-    for name in BACKENDS:
+    for name in available():
         times = []
         for size in (rows // 2, rows):
             sides = [Vectors(names[:size], side[:size]) for side in stored]

@@ -2,21 +2,28 @@
 
 from mining.knn.arrays import search_arrays
 from mining.knn.backend import Nominator, Nominees
-from mining.knn.backends import BACKENDS
+from mining.knn.backends import BACKENDS, available
 from mining.knn.distinct import first_rows
 from mining.knn.documents import DocumentSearch, Within, merge_within, search_documents
 from mining.knn.exact import TopK
 from mining.knn.merge import merge_neighbors
+from mining.knn.planner import AUTO, Choice, choose_backend
+from mining.knn.rescore import exact_similarity
 from mining.knn.tile import Vectors, search_tile_both
 
 __all__ = [
+    "AUTO",
     "BACKENDS",
+    "Choice",
     "DocumentSearch",
     "Nominator",
     "Nominees",
     "TopK",
     "Vectors",
     "Within",
+    "available",
+    "choose_backend",
+    "exact_similarity",
     "first_rows",
     "merge_neighbors",
     "merge_within",

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from mining.knn.backends import nominator, thread_count
 from mining.knn.exact import TopK, search_both
+from mining.knn.planner import AUTO
 
 
 def search_arrays(
@@ -14,7 +15,7 @@ def search_arrays(
     y: NDArray[np.float16],
     k: int,
     *,
-    backend: str = "exact",
+    backend: str = AUTO,
     threads: int | None = None,
 ) -> tuple[TopK, TopK]:
     """The min(k, M) nearest rows of ``y`` for every row of ``x``, and the other way round.
@@ -23,10 +24,11 @@ def search_arrays(
         x: float16 [N, D] as :func:`mining.contract.vectors.to_stored` makes them; may be memory-mapped.
         y: float16 [M, D].
         k: neighbours wanted, at least 1.
-        backend: a key of ``BACKENDS``; decides the time, never the result.
+        backend: a key of ``BACKENDS``, or ``auto``; decides the time, never the result.
         threads: of the backend; None: one a core.
 
     Raises:
         ConfigError: if there is no such backend.
     """
-    return search_both(x, y, (k, k), nominator(backend, threads), thread_count(threads))
+    kernel = nominator(backend, threads, len(x), len(y), x.shape[1])
+    return search_both(x, y, (k, k), kernel, thread_count(threads))

@@ -9,6 +9,7 @@ from mining.contract.errors import ConfigError
 from mining.knn.backend import Nominator
 from mining.knn.faiss_flat import FaissFlat
 from mining.knn.one_pass import OnePass
+from mining.knn.planner import AUTO, choose_backend
 from mining.knn.prefix import Prefix
 from mining.knn.torch_tiles import TorchTiles
 
@@ -21,18 +22,32 @@ BACKENDS: Mapping[str, Callable[[int], Nominator]] = {
 }
 
 
-def nominator(name: str, threads: int | None) -> Nominator:
+def available() -> tuple[str, ...]:
+    """Names of those that this machine can run."""
+    import torch
+
+    return tuple(name for name in BACKENDS if torch.cuda.is_available() or name != "exact-cuda")
+
+
+def nominator(name: str, threads: int | None, rows: int, columns: int, dim: int) -> Nominator:
     """The backend of that name.
 
     Args:
-        name: a key of :data:`BACKENDS`.
+        name: a key of :data:`BACKENDS`, or ``auto``: :func:`mining.knn.planner.choose_backend` chooses.
         threads: None: one a core.
+        rows: N.
+        columns: M.
+        dim: D.
 
     Raises:
         ConfigError: for an unknown name, naming those there are.
     """
+    if name == AUTO:
+        name = choose_backend(rows, columns, dim).backend
     if name not in BACKENDS:
-        raise ConfigError(f"knn backend: must be one of {sorted(BACKENDS)}, but is {name!r}")
+        raise ConfigError(
+            f"knn backend: must be one of {sorted(BACKENDS)} or {AUTO}, but is {name!r}"
+        )
     return BACKENDS[name](thread_count(threads))
 
 

@@ -17,6 +17,7 @@ from mining.contract.schemas import BACKWARD, FORWARD, NEIGHBOR
 from mining.contract.vectors import NORM_TOLERANCE, norms, unpack
 from mining.knn.backends import nominator, thread_count
 from mining.knn.exact import TopK, search_both
+from mining.knn.planner import AUTO
 
 _CHECK_ROWS = 4096
 
@@ -84,7 +85,7 @@ def search_tile_both(
     k: int,
     *,
     backward_k: int | None = None,
-    backend: str = "exact",
+    backend: str = AUTO,
     threads: int | None = None,
 ) -> tuple[pa.Table, pa.Table]:
     """Both directions of a tile: rows search columns (forward), columns search rows (backward).
@@ -94,7 +95,7 @@ def search_tile_both(
         columns: M vectors.
         k: neighbours wanted of a row, at least 1; fewer if there are fewer columns.
         backward_k: of a column; None: as many.
-        backend: a key of ``BACKENDS``; decides the time, never the result.
+        backend: a key of ``BACKENDS``, or ``auto``; decides the time, never the result.
         threads: of the backend; None: one a core.
 
     Returns:
@@ -106,7 +107,7 @@ def search_tile_both(
     """
     back = k if backward_k is None else backward_k
     _check(rows, columns, min(k, back))
-    kernel = nominator(backend, threads)
+    kernel = nominator(backend, threads, len(rows), len(columns), rows.values.shape[1])
     found = search_both(rows.values, columns.values, (k, back), kernel, thread_count(threads))
     return _table(rows, columns, found[0], FORWARD), _table(columns, rows, found[1], BACKWARD)
 
