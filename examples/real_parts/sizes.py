@@ -87,8 +87,8 @@ SIZES = {
         batch=512,
         chunk=128,
         phases=(
-            Phase(name="short", max_s=4.0, steps=800, rate=5e-4),
-            Phase(name="all", max_s=12.0, steps=400, rate=3e-4),
+            Phase(name="short", max_s=4.0, steps=60, rate=5e-4),
+            Phase(name="all", max_s=12.0, steps=60, rate=3e-4),
         ),
     ),
 }
