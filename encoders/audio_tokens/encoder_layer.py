@@ -30,6 +30,7 @@ from encoders.audio_tokens.framing import Framing
 from encoders.audio_tokens.hidden_states import HiddenStates
 from encoders.audio_tokens.inputs import SCALE_DEVIATION, SCALE_MEAN, Scale
 from encoders.audio_tokens.layer_states import (
+    WINDOW_S,
     Wish,
     cut_layer,
     kept_framing,
@@ -48,9 +49,6 @@ RATE_HZ = 50.0  # of nearly all speech encoders
 _NETWORK_FOLDER, _LAYER_FILE, _SCALE_FILE = "network", "layer.json", "scale.safetensors"
 _SCHEMA = 1
 _MEASURED_S = 600.0  # of clips that the states' scale is measured on
-# A clip of 4 s in Whisper's window of 30 s costs eight times as much. The recogniser learns from what it
-# hears, so silence behind a clip, as in the encoder's training, is not missed.
-WINDOW_S = 1.0
 
 
 class EncoderLayer:

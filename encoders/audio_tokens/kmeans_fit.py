@@ -25,7 +25,7 @@ from encoders.audio_tokens.kmeans_units import (
     ENCODER_FOLDER,
     describe_kmeans,
 )
-from encoders.audio_tokens.layer_states import Wish, cut_layer, layer_count
+from encoders.audio_tokens.layer_states import WINDOW_S, Wish, cut_layer, layer_count
 from encoders.audio_tokens.networks import chosen_device
 from encoders.audio_tokens.settings import FIXED, KMEANS, MOST_UNITS, UTTERANCE
 from encoders.audio_tokens.writing import model_folder, new_folder, write_settings
@@ -217,7 +217,7 @@ def _listening(
 ) -> tuple[_Heard, dict[str, Any], dict[str, NDArray[np.float32]]]:
     """The encoder, saved up to its layer: states of the clips, settings, and tensors to be saved."""
     layer = _layer(fit, layer_count(source))
-    wish = Wish(layer=layer, rate_hz=fit.rate_hz, normalise=fit.normalise)
+    wish = Wish(layer=layer, rate_hz=fit.rate_hz, normalise=fit.normalise, window_s=WINDOW_S)
     cut = cut_layer(source, fit.encoder, wish, clips, made / ENCODER_FOLDER, device)
     stated = {
         "name": fit.name,
@@ -226,6 +226,7 @@ def _listening(
         "rate_hz": fit.rate_hz,
         "normalise": cut.normalise,
         "equalise": fit.equalise,
+        "window_s": wish.window_s,
     }
     tensors = {} if cut.scale is None else cut.scale.tensors()
     return _Heard(cut.states, cut.framing, cut.clips), stated, tensors

@@ -106,7 +106,12 @@ def load_kmeans(folder: Path, *, device: str = "cpu", threads: int | None = None
     scale = None
     if settings["normalise"] == FIXED:
         scale = Scale(mean=tensors[SCALE_MEAN], deviation=tensors[SCALE_DEVIATION])
-    wish = Wish(layer=layer, rate_hz=settings["rate_hz"], normalise=settings["normalise"])
+    wish = Wish(
+        layer=layer,
+        rate_hz=settings["rate_hz"],
+        normalise=settings["normalise"],
+        window_s=settings["window_s"] or None,
+    )
     states = kept_layer(home, framing, wish, scale, chosen)
     equal = None
     if settings["equalise"]:

@@ -23,7 +23,7 @@ _FIELDS: Mapping[str, Mapping[str, type]] = MappingProxyType(
     {
         KMEANS: {
             "name": str, "units": int, "layer": int, "rate_hz": float, "normalise": str,
-            "equalise": bool, "fitted": dict,
+            "equalise": bool, "window_s": float, "fitted": dict,
         },
         CTC: {"name": str, "normalise": str},
     }
@@ -58,6 +58,8 @@ def read_settings(folder: Path) -> tuple[str, dict[str, Any]]:
         )
     if kind not in KINDS:
         raise CheckpointError(f"{path}: kind must be one of {', '.join(KINDS)}, but is {kind!r}")
+    if kind == KMEANS:
+        settings.setdefault("window_s", 0.0)  # of folders before it: clips in the whole window
     if kind in _FIELDS:
         _check(path, settings, _FIELDS[kind])
     return str(kind), settings

@@ -16,6 +16,7 @@ from encoders.dual.wording import Wording
 from mining.contract.errors import ConfigError
 
 _PROBE = "a"
+_REMEMBERED = 16_384  # texts: a step asks for the ids of each three times, mining twice
 
 
 class TokenIds:
@@ -36,6 +37,7 @@ class TokenIds:
         self._before, self._after = special_ids(tokenizer)
         self._end = [tokenizer.eos_token_id] if config.append_end else []
         self._prefixes: dict[str, list[int]] = {}
+        self._known: dict[str, list[int]] = {}
         ids = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)
         self._padding = next(number for number in ids if number is not None)
 
@@ -50,8 +52,7 @@ class TokenIds:
         texts = [row for row, item in enumerate(items) if self._wording.is_text(item)]
         if texts:
             full = [self._wording.prefix(items[r]) + self._wording.text(items[r]) for r in texts]
-            tokenized = self._tokenizer(full, return_attention_mask=False, verbose=False)
-            for row, ids in zip(texts, tokenized["input_ids"], strict=True):
+            for row, ids in zip(texts, self._tokenized(full), strict=True):
                 found[row] = [*ids, *self._end]
         for row, item in enumerate(items):
             if isinstance(item, Spoken) and not self._wording.is_text(item):
@@ -86,6 +87,17 @@ class TokenIds:
         if len(ids) <= max_tokens:
             return ids
         return ids[: max_tokens - kept] + ids[len(ids) - kept :]
+
+    def _tokenized(self, texts: list[str]) -> list[list[int]]:
+        """Ids of each text with the tokenizer's own special tokens."""
+        known = {text: self._known.get(text) for text in texts}
+        fresh = [text for text, ids in known.items() if ids is None]
+        if fresh:
+            found = self._tokenizer(fresh, return_attention_mask=False, verbose=False)["input_ids"]
+            known.update(zip(fresh, found, strict=True))
+            kept = {**self._known, **dict(zip(fresh, found, strict=True))}
+            self._known = dict(list(kept.items())[-_REMEMBERED:])
+        return [known[text] or [] for text in texts]
 
     def _prefix_ids(self, prefix: str) -> list[int]:
         if prefix not in self._prefixes:

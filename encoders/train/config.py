@@ -261,6 +261,8 @@ class Work:
         device: ``auto`` takes a GPU if there is one.
         threads: of torch; null: as the process has them.
         checkpoint_every: steps between states that a killed run goes on from.
+        minutes: after which the run keeps its state and ends, for a machine that is lent; the same
+            command goes on. Loading data counts, too. null: no limit.
         evaluate_every: steps between judgements on the held-out clips; 0: at the end only.
         tensorboard: whether to write TensorBoard's files, too (extra ``train``).
         cache: folder of tokenised speech, which runs may share; null: in the output.
@@ -269,6 +271,7 @@ class Work:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = setting(default=None, low=1)
     checkpoint_every: int = setting(default=100, low=1)
+    minutes: float | None = setting(default=None, low=0.0)
     evaluate_every: int = setting(default=0, low=0)
     tensorboard: bool = True
     cache: str | None = None

@@ -200,12 +200,9 @@ class Learner:
 
 def _taught(teacher: Encoder, pairs: Sequence[TrainingPair]) -> NDArray[np.float32]:
     """The teacher's unit vectors of the pairs' texts, float32 [B, D]."""
-    vectors = np.zeros((len(pairs), teacher.dim), dtype=np.float32)
     texts = [pair.teacher_text for pair in pairs]
-    for lang in sorted({text.lang for text in texts}):
-        rows = [i for i, text in enumerate(texts) if text.lang == lang]
-        vectors[rows] = embed_texts(teacher, [texts[i].text for i in rows], lang)
-    return vectors
+    # all languages at once: builtin reads 256 texts in the time of one
+    return embed_texts(teacher, [one.text for one in texts], [one.lang for one in texts])
 
 
 def _wants_bfloat16(precision: str, device: torch.device) -> bool:

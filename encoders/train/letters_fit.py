@@ -8,7 +8,8 @@ from pathlib import Path
 
 from encoders.audio_tokens.conv_ctc import save_conv_ctc
 from encoders.audio_tokens.conv_ctc_network import SYMBOLS, ConvCtcConfig
-from encoders.audio_tokens.encoder_layer import WINDOW_S, load_encoder_layer, save_encoder_layer
+from encoders.audio_tokens.encoder_layer import load_encoder_layer, save_encoder_layer
+from encoders.audio_tokens.layer_states import WINDOW_S
 from encoders.audio_tokens.lexicon import Confusions, read_speller
 from encoders.audio_tokens.writing import model_folder
 from encoders.checkpoint import content_digest

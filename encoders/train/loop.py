@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from encoders.train.figures import Figures, Line
 from encoders.train.judge import Judgement, judge
 from encoders.train.learner import Learner, NotFiniteError, StepFigures
 from encoders.train.state import State, save_state
-from mining.contract.errors import CheckpointError, InputError, MiningError
+from mining.contract.errors import CapacityError, CheckpointError, InputError, MiningError
 
 Say = Callable[[str], None]
 
@@ -62,15 +63,19 @@ class _Count:
     judged: list[Judgement] = field(default_factory=list)
 
 
-def teach(lesson: Lesson, state: State | None, say: Say) -> list[Judgement]:
+def teach(
+    lesson: Lesson, state: State | None, say: Say, *, until: float = math.inf
+) -> list[Judgement]:
     """Do all steps that are still to be done, and judge the model.
 
     Args:
         lesson: model, data and settings.
         state: to go on from; None: the beginning.
         say: takes lines of progress.
+        until: by ``time.monotonic()``; the first step that ends later is the last one.
 
     Raises:
+        CapacityError: there was no time for all steps; the state is kept.
         CheckpointError: the state is of other data, or another model.
         MiningError: the loss is no longer finite; the batch is kept.
         InputError: hardly any pair of a batch can be embedded.
@@ -95,8 +100,14 @@ def teach(lesson: Lesson, state: State | None, say: Say) -> list[Judgement]:
                 say(f"step {count.step} of {told.steps}: loss {found.loss:.4f}")
             if is_last or (work.evaluate_every and count.step % work.evaluate_every == 0):
                 _judge(lesson, count, figures, say)
-            if is_last or count.step % work.checkpoint_every == 0:
+            is_late = time.monotonic() > until and not is_last
+            if is_last or is_late or count.step % work.checkpoint_every == 0:
                 _save(lesson, count)
+            if is_late:
+                raise CapacityError(
+                    f"work.minutes: {told.steps} steps must end within {work.minutes:g}, but "
+                    f"{count.step} did; the state is kept: the same command goes on"
+                )
     if count.unusable:
         say(f"{count.unusable} pairs were left out of their batches: nothing of them to embed")
     return count.judged

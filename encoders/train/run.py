@@ -7,7 +7,9 @@ In the output: ``model/``, ``metrics.jsonl``, ``report.json``, ``config.resolved
 from __future__ import annotations
 
 import dataclasses
+import math
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,9 +96,11 @@ def train(config: Training, say: Say) -> Outcome:
         ConfigError: settings do not go together.
         CheckpointError: the output holds a run with other settings, or the start cannot be used.
         InputError: the data cannot be used.
-        CapacityError: device, memory or disk space are missing.
+        CapacityError: device, memory, disk space or time are missing.
         MiningError: the loss is no longer finite; the batch is kept.
     """
+    minutes = config.work.minutes
+    until = math.inf if minutes is None else time.monotonic() + 60 * minutes
     places, identity = _Places(config), flat(decisive(config))
     if places.finished.is_file():
         require_same(places.finished, read_json(str(places.finished), _LOCAL)["identity"], identity)
@@ -110,7 +114,7 @@ def train(config: Training, say: Say) -> Outcome:
     try:
         with torch_threads(config.work.threads):
             lesson = _prepared(config, places, device, say)
-            judged = teach(lesson, state, say)
+            judged = teach(lesson, state, say, until=until)
     except (RuntimeError, MemoryError) as error:
         if not _is_out_of_memory(error):
             raise

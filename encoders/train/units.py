@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from encoders.audio_tokens.kmeans_fit import KMeansFit, fit_kmeans_tokenizer
+from encoders.audio_tokens.layer_states import WINDOW_S
 from encoders.audio_tokens.writing import model_folder
 from encoders.checkpoint import content_digest
 from encoders.train.config import Training
@@ -38,7 +39,7 @@ def fitted_units(config: Training, states: Path, device: str, say: Say) -> Path:
     source = content_digest(model_folder(fit.encoder, fit.revision))
     decided = {
         "fit": fit,
-        "encoder": source,
+        "encoder": [source, WINDOW_S],
         "seeds": config.data.seeds,
         "contamination": config.contamination,
         "seed": config.seed,

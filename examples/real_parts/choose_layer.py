@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 
 from encoders.audio_tokens.collapse import collapsed
 from encoders.audio_tokens.framing import at_rate, framing_of
+from encoders.audio_tokens.hidden_states import HiddenStates
 from encoders.audio_tokens.inputs import NetworkInputs
 from encoders.audio_tokens.kmeans_fit import fit_kmeans
+from encoders.audio_tokens.layer_states import WINDOW_S
 from encoders.audio_tokens.letters import letters
 from encoders.audio_tokens.networks import load_config, load_encoder_network, load_extractor
 from encoders.audio_tokens.settings import NONE
@@ -106,9 +108,10 @@ def _states(rows: Rows, encoder: Path) -> tuple[list[int], list[States]]:
     framing = at_rate(framing_of(config.to_dict(), str(encoder)), _RATE_HZ, str(encoder))
     network = load_encoder_network(encoder, int(config.num_hidden_layers))
     inputs = NetworkInputs(load_extractor(encoder), framing, NONE, None)
-    heard: list[torch.Tensor] = []
-    for layer in network.layers:
-        layer.register_forward_hook(lambda module, given, result: heard.append(_first(result)))
+    heard = [
+        HiddenStates(network, inputs, framing, layer, "cpu", window_s=WINDOW_S)
+        for layer in range(len(network.layers))
+    ]
     table = pa.table(
         {
             "audio": [row["audio"] for row in rows],
@@ -123,18 +126,10 @@ def _states(rows: Rows, encoder: Path) -> tuple[list[int], list[States]]:
     for sound in sounds(table, int(framing.max_clip_s * SPEECH_RATE_HZ), lambda clip_id: False):
         if sound.samples is None or not framing.frames(len(sound.samples)):
             continue
-        heard.clear()
-        with torch.inference_mode():
-            network(inputs.tensor(sound.samples))
         numbers.append(sound.number)
-        for states, outputs in zip(layers, heard, strict=True):
-            kept = outputs[0, : framing.outputs(len(sound.samples))].numpy()
-            states.append(framing.averaged(kept, len(sound.samples)))
+        for states, layer in zip(layers, heard, strict=True):
+            states += layer.of([sound.samples])
     return numbers, layers
-
-
-def _first(result: torch.Tensor | tuple[torch.Tensor, ...]) -> torch.Tensor:
-    return result[0] if isinstance(result, tuple) else result
 
 
 def _units(states: NDArray[np.float32], centroids: NDArray[np.float32]) -> NDArray[np.int64]:

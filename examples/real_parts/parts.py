@@ -5,39 +5,11 @@ What is kept has its own weights; nothing is drawn.
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoTokenizer
-
-_POSITIONS_HZ = 50  # of Whisper's encoder
-
-
-def short_window(whisper: Path, window_s: int, folder: Path) -> None:
-    """Write Whisper's encoder for clips of at most ``window_s``, which cost that much less.
-
-    Its positions are sinusoids, so that those of a shorter window are the first of the longer one's.
-    What it hears differs a little from what it would hear with silence up to 30 s behind it.
-
-    Args:
-        whisper: a Hugging Face folder.
-        window_s: seconds, below 30.
-        folder: that is written.
-    """
-    made = _beside(folder)
-    positions = window_s * _POSITIONS_HZ
-    config = json.loads((whisper / "config.json").read_text(encoding="utf-8"))
-    extractor = json.loads((whisper / "preprocessor_config.json").read_text(encoding="utf-8"))
-    weights = load_file(whisper / "model.safetensors")
-    for name in [name for name in weights if name.endswith("encoder.embed_positions.weight")]:
-        weights[name] = weights[name][:positions].clone()
-    _write_json(made / "config.json", {**config, "max_source_positions": positions})
-    _write_json(made / "preprocessor_config.json", {**extractor, "chunk_length": window_s})
-    save_file(weights, made / "model.safetensors", metadata={"format": "pt"})
-    made.rename(folder)
 
 
 def lower_layers(backbone: Path, layers: int, folder: Path) -> None:
@@ -69,7 +41,3 @@ def _beside(folder: Path) -> Path:
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir(parents=True)
     return made
-
-
-def _write_json(path: Path, values: dict[str, object]) -> None:
-    path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")

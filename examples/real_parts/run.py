@@ -101,7 +101,8 @@ def _seeds(job: Job) -> None:
     texts = job.shared / "texts.tsv.gz"
     if not texts.is_file():
         partial = texts.with_name("partial.tsv.gz")
-        print(write_texts(job.data / "text/packages", languages(people), partial), "text pairs")
+        packages, langs = job.data / "text/packages", languages(people)
+        print(write_texts(packages, langs, job.size.texts, partial), "text pairs")
         partial.rename(texts)
 
 

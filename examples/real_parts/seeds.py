@@ -9,7 +9,6 @@ from collections import Counter
 from pathlib import Path
 
 SOURCES = ("story_game", "office_help", "desktop_guide")
-_TEXTS = 20_000  # pairs a language
 _LONGEST = 200  # letters of a text
 _MARKUP = frozenset("$|<>{}%")
 
@@ -43,8 +42,15 @@ def write_synthetic(
     return _write(sorted(drawn, key=lambda row: (row["audio"], float(row["start_s"]))), output)
 
 
-def write_texts(packages: Path, langs: frozenset[str], output: Path) -> int:
-    """Pairs of a language and English with one id, as ``data.texts`` reads them; how many."""
+def write_texts(packages: Path, langs: frozenset[str], most: int, output: Path) -> int:
+    """Pairs of a language and English with one id, as ``data.texts`` reads them; how many.
+
+    Args:
+        packages: of translations, see ``examples/evaluation/README.md``.
+        langs: codes.
+        most: pairs a language, drawn by a hash.
+        output: table that is written.
+    """
     count = 0
     with gzip.open(output, "wt", encoding="utf-8", newline="", compresslevel=1) as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE,
@@ -52,8 +58,8 @@ def write_texts(packages: Path, langs: frozenset[str], output: Path) -> int:
         writer.writerow(("source", "target", "source_lang", "target_lang"))
         for lang in sorted(langs - {"eng"}):
             pairs = sorted(set(_pairs(packages, lang)), key=lambda pair: _digest("\t".join(pair)))
-            writer.writerows((*pair, lang, "eng") for pair in pairs[:_TEXTS])
-            count += min(len(pairs), _TEXTS)
+            writer.writerows((*pair, lang, "eng") for pair in pairs[:most])
+            count += min(len(pairs), most)
     return count
 
 

@@ -28,8 +28,8 @@ class Size:
 
     Attributes:
         layers: of the text network that are kept, by the folder's name; others: all.
-        window_s: of Whisper's encoder for units; 30: as it is.
         synthetic: clips a language.
+        texts: pairs of texts a language.
         units: k-means clusters.
         fit_h: hours of speech that they are fitted on.
         letters: steps of the recogniser of letters.
@@ -39,8 +39,8 @@ class Size:
     """
 
     layers: dict[str, int]
-    window_s: int
     synthetic: int
+    texts: int
     units: int
     fit_h: float
     letters: int
@@ -53,8 +53,8 @@ SIZES = {
     # for the tests, and to see that everything is in its place
     "tiny": Size(
         layers={"multilingual-bert": 4, "gemma-3-270m": 4},
-        window_s=12,
         synthetic=40,
+        texts=20_000,
         units=256,
         fit_h=0.1,
         letters=60,
@@ -64,8 +64,8 @@ SIZES = {
     ),
     "small": Size(
         layers={"multilingual-bert": 6, "gemma-3-270m": 6},
-        window_s=12,
         synthetic=150,
+        texts=20_000,
         units=1024,
         fit_h=1.0,
         letters=1200,
@@ -76,19 +76,19 @@ SIZES = {
             Phase(name="all", max_s=12.0, steps=100, rate=3e-4),
         ),
     ),
-    # never run
+    # of one GPU for minutes
     "full": Size(
         layers={},
-        window_s=30,
-        synthetic=2000,
+        synthetic=150,
+        texts=4000,  # that many are drawn
         units=1024,
-        fit_h=10.0,
+        fit_h=1.0,
         letters=10_000,
         batch=512,
         chunk=128,
         phases=(
-            Phase(name="short", max_s=4.0, steps=6000, rate=3e-4),
-            Phase(name="all", max_s=12.0, steps=6000, rate=2e-4),
+            Phase(name="short", max_s=4.0, steps=60, rate=5e-4),
+            Phase(name="all", max_s=12.0, steps=60, rate=3e-4),
         ),
     ),
 }

@@ -7,7 +7,6 @@ from pathlib import Path
 from choose_layer import best_layer
 from commands import script
 from job import Job
-from parts import short_window
 from rows import TEACHER
 from trainings import base, speech_seeds, written
 
@@ -39,17 +38,13 @@ def letters_of(job: Job) -> Path:
 
 def units_of(job: Job) -> Path:
     """k-means units over the layer of Whisper's encoder that tells most of the letters."""
-    encoder, layers = job.whisper, job.shared / "layers.tsv"
-    if job.size.window_s < 30:
-        encoder = job.shared / f"whisper-{job.size.window_s}s"
-        if not encoder.is_dir():
-            short_window(job.whisper, job.size.window_s, encoder)
+    layers = job.shared / "layers.tsv"
     if not layers.is_file():
         choose = str(Path(__file__).with_name("choose_layer.py"))
-        script(choose, str(job.shared / "people.tsv"), str(encoder), str(layers), "--clips",
+        script(choose, str(job.shared / "people.tsv"), str(job.whisper), str(layers), "--clips",
              str(_LAYER_CLIPS))  # fmt: skip
     fit = {
-        "encoder": str(encoder),
+        "encoder": str(job.whisper),
         "layer": best_layer(layers),
         "units": job.size.units,
         "hours": job.size.fit_h,

@@ -62,6 +62,6 @@ def test_texts_pair_by_id_without_markup(example, tmp_path):
         with gzip.open(folder / f"{lang}.tsv.gz", "wt", encoding="utf-8") as file:
             file.write(text)
     output = tmp_path / "texts.tsv.gz"
-    assert example("seeds").write_texts(tmp_path, frozenset({"deu", "eng"}), output) == 1
+    assert example("seeds").write_texts(tmp_path, frozenset({"deu", "eng"}), 9, output) == 1
     with gzip.open(output, "rt", encoding="utf-8") as file:
         assert file.read().splitlines()[1:] == ["Guten Tag\tGood day\tdeu\teng"]

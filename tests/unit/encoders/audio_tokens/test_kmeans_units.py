@@ -37,11 +37,11 @@ def fitted(tmp_path_factory, encoders, clips):
     return folder
 
 
-def states_of(folder, layer, kept, rate_hz=50.0, normalise=NONE):
+def states_of(folder, layer, kept, rate_hz=50.0, normalise=NONE, window_s=None):
     network, extractor = load_encoder_network(folder, kept), load_extractor(folder)
     framing = at_rate(framing_of(network.config.to_dict(), "m"), rate_hz, "m")
     inputs = NetworkInputs(extractor, framing, normalise, None)
-    return HiddenStates(network, inputs, framing, layer, "cpu")
+    return HiddenStates(network, inputs, framing, layer, "cpu", window_s=window_s)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -161,6 +161,25 @@ def test_a_state_of_whisper_is_scaled_by_its_place(fitted):
     assert tensors["state_mean"].std(axis=0).min() > 0
     states = tensors["centroids"] * tensors["state_deviation"] + tensors["state_mean"][:UNITS]
     assert load_audio_tokenizer(fitted("whisper")).nearest(states).tolist() == list(range(UNITS))
+
+
+@pytest.mark.parametrize("window_s", [1.0, None])
+def test_whisper_hears_a_clip_in_a_window_as_long(window_s, fitted, encoders, clips, tmp_path):
+    """Folders that were fitted before that keep to the whole window."""
+    folder = shutil.copytree(fitted("whisper"), tmp_path / "units")
+    stated = json.loads((folder / "tokenizer.json").read_text())
+    if window_s is None:
+        del stated["window_s"]
+        (folder / "tokenizer.json").write_text(json.dumps(stated))
+    tokenizer = load_audio_tokenizer(folder)
+    found = tokenizer.frames(clips)
+    own, other = (
+        states_of(encoders("whisper"), stated["layer"], None, 25.0, window_s=one).of(clips)
+        for one in (window_s, None if window_s else 1.0)
+    )
+    wanted = [tokenizer.nearest(states).tolist() for states in own]
+    assert [units.tolist() for units in found] == wanted
+    assert wanted != [tokenizer.nearest(states).tolist() for states in other]
 
 
 def test_ties_go_to_the_lowest(fitted, tmp_path, clips):

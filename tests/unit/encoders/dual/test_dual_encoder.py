@@ -12,6 +12,7 @@ from encoders import embed_texts, load_encoder
 from encoders.dual.create import create_dual_encoder
 from encoders.dual.items import Spoken, Written
 from mining.contract.encoder import Encoder
+from mining.contract.errors import InputError
 from mining.contract.schemas import FRAMES_COLUMN
 
 
@@ -160,3 +161,15 @@ def test_without_an_audio_tokenizer(backbone, config, tmp_path):
 def test_embed_texts(encoder):
     found = embed_texts(encoder, ["The ferry leaves at seven."], "en")
     assert np.allclose(found, encoder.embed(batch(ROWS[:1])).vectors, atol=2e-6)
+
+
+def test_embed_texts_of_several_languages(encoder):
+    texts, langs = ["One night.", "Eine Nacht.", "Une nuit."], ["en", "deu", "fra"]
+    found = embed_texts(encoder, texts, langs)
+    each = [embed_texts(encoder, [text], lang) for text, lang in zip(texts, langs, strict=True)]
+    assert np.allclose(found, np.concatenate(each), atol=2e-6)
+    assert np.abs(found - embed_texts(encoder, texts, "en")).max() > 1e-3
+    with pytest.raises(ValueError, match="must be one, or 3, but are 2"):
+        embed_texts(encoder, texts, langs[:2])
+    with pytest.raises(InputError, match="language code such as deu, but is '@'"):
+        embed_texts(encoder, texts, ["en", "@", "fra"])

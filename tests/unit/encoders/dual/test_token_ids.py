@@ -49,6 +49,15 @@ def test_tokenizer_that_does_more_is_refused(tokenizers):
         special_ids(Shouting())
 
 
+def test_what_is_remembered_is_what_the_tokenizer_says(tokenizers, monkeypatch):
+    monkeypatch.setattr("encoders.dual.token_ids._REMEMBERED", 2)
+    tokenizer = tokenizers["bert"]
+    reader = token_ids(tokenizer)
+    for letters in ("abcb", "cba", "dda"):
+        wanted = [tokenizer(f"[German Text] {letter}").input_ids for letter in letters]
+        assert reader.ids([Written(text=letter, lang="deu") for letter in letters]) == wanted
+
+
 @given(text=st.text("abc XYZ?é", min_size=1, max_size=30), cut=st.integers(25, 60))
 def test_text_has_the_very_ids_of_the_tokenizer(text, cut, tokenizers, cutting):
     item = Written(text=text, lang="deu")

@@ -7,18 +7,25 @@ import logging
 import multiprocessing
 import shutil
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
+from encoders import embed_texts
 from encoders.dual.model import DualEncoder
+from encoders.dual.token_ids import TokenIds
+from encoders.train import learner
 from encoders.train.config import load_training
+from encoders.train.data.pairs import TrainingPair
 from encoders.train.figures import read_figures
 from encoders.train.run import Outcome, train
+from mining.contract.encoder import Encoder
 from mining.contract.errors import CapacityError, CheckpointError, ConfigError, MiningError
 from tests.unit.encoders.train.killed import MOMENTS, train_and_die
 from tests.unit.encoders.train.world import training
@@ -75,6 +82,18 @@ def test_a_killed_run_goes_on_to_the_same_bits(
     assert files(tmp_path / "model") == files(whole / "model")
     assert (tmp_path / "report.json").read_bytes() == (whole / "report.json").read_bytes()
     assert not list((tmp_path / "_state").glob("*step*"))
+
+
+def test_a_run_out_of_time_keeps_its_state_and_goes_on(
+    training_world: Path, tmp_path: Path, whole: Path
+) -> None:
+    for step in (1, 2):
+        with pytest.raises(CapacityError, match=rf"6 steps must end within 0, but {step} did"):
+            told(training_world, tmp_path, *SIX, "work.minutes=0")
+    assert (tmp_path / "_state" / "step_00000002").is_dir()
+    told(training_world, tmp_path, *SIX)
+    assert figures(tmp_path) == figures(whole)
+    assert files(tmp_path / "model") == files(whole / "model")
 
 
 def test_what_does_not_decide_the_weights_does_not(
@@ -254,6 +273,25 @@ def test_text_alone_needs_no_audio_tokenizer(training_world: Path, tmp_path: Pat
 def test_teacher_must_be_as_wide(training_world: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"must be the teacher's 768.*set model\.dim to 768"):
         told(training_world, tmp_path, "loss.teacher={path: builtin}")
+
+
+def test_the_teacher_and_the_tokenizer_may_be_asked_for_one_text_at_a_time(
+    training_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = ("loss.teacher={path: builtin}", "model.dim=768", "optimiser.chunk=4")
+    told(training_world, tmp_path / "fast", *more)
+
+    def slowly(teacher: Encoder, pairs: Sequence[TrainingPair]) -> NDArray[np.float32]:
+        texts = [pair.teacher_text for pair in pairs]
+        return np.concatenate([embed_texts(teacher, [one.text], one.lang) for one in texts])
+
+    def one_by_one(self: TokenIds, texts: list[str]) -> list[list[int]]:
+        return [self._tokenizer(text)["input_ids"] for text in texts]
+
+    monkeypatch.setattr(learner, "_taught", slowly)
+    monkeypatch.setattr(TokenIds, "_tokenized", one_by_one)
+    told(training_world, tmp_path / "slow", *more)
+    assert files(tmp_path / "fast" / "model") == files(tmp_path / "slow" / "model")
 
 
 def test_a_space_is_the_teachers_or_a_name_or_new(training_world: Path, tmp_path: Path) -> None:
