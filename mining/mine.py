@@ -117,9 +117,9 @@ def _search(
         if len(x) and len(y):
             seen = measure_recall(x, y, found, threads=how.threads)
             say(
-                f"k-NN by {how.index}, {how.probes} lists a query: of {seen.queries} sampled rows it found "
-                f"{seen.recall:.2%} of the {found[0].row.shape[1]} nearest and {seen.best_kept:.2%} of the "
-                "best candidates"
+                f"k-NN by {how.index}, {how.probes} lists a query: of {seen.queries} sampled rows it "
+                f"found {seen.recall:.2%} of the {found[0].row.shape[1]} nearest and "
+                f"{seen.best_kept:.2%} of the best candidates"
             )
         return found
     backend = how.backend

@@ -36,7 +36,7 @@ _SELECTS = ("max", "intersection", "union", "forward", "backward", "all")
 @click.option("--backend", default="auto", show_default=True,
               help="Of exact search; decides time, never the result.")  # fmt: skip
 @click.option("--index", type=click.Choice(_INDEXES), default="exact", show_default=True,
-              help="Approximate ones are faster on millions of rows; what they miss is said.")  # fmt: skip
+              help="Approximate: faster on millions of rows; says what it missed.")  # fmt: skip
 @click.option("--probes", type=click.IntRange(1), default=128, show_default=True,
               help="Lists of an approximate index that a query looks into.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), help="Default: one a core.")

@@ -140,7 +140,7 @@ def test_what_is_done_is_said_and_threads_change_nothing():
 
 def test_an_approximate_index_says_what_it_missed():
     said = []
-    search = Search(index="ivf-flat", probes=2)
+    search = Search(index="ivf-flat", probes=2, threads=1)
     found = mine_pairs(X, Y, search=search, say=said.append)
     assert len(found)
     assert "found" in said[-1]
