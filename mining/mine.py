@@ -65,7 +65,7 @@ def mine_pairs(
 
     The rows are compared as a run compares them: L2-normalised, rounded to float16, by exact
     similarity. Equal scores break by row number. Memory: 2 bytes a number of both arrays (none for
-    float16 arrays of unit rows, which are read where they are), some 16 (k + 2) a row, and buffers of
+    float16 arrays of unit rows, which are read where they are), some 50 (k + 2) a row, and buffers of
     the backend.
 
     Args:

@@ -26,6 +26,10 @@ _TRAIN_ROWS = 64  # a list; FAISS warns below 39
 _ROWS = (10_000, 80_000, 160_000, 250_000, 700_000, 4_000_000, 10_000_000, 100_000_000, 500_000_000)
 _LISTS = (64, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072, 262144)
 _CODES = (64, 32, 16, 8)  # bytes of a product quantiser that divide D
+_TURNED_ROWS = (
+    250_000  # below which OPQ takes minutes to save what an exact search takes seconds for
+)
+_FEWEST_CODED = 256  # codes of a byte
 _REFINED = 8  # candidates of FastScan a neighbour, ranked again by their vectors
 
 
@@ -34,11 +38,12 @@ class Approximate:
     """An index of each side, its lists trained on that side, searched by the other.
 
     Lists trained on both sides together fall apart by language, and recall with them. Memory: the
-    vectors of a side in float32 (``ivf-pq``: its codes).
+    vectors of a side in float32 (``ivf-pq``: its codes), and
+    64 rows a list while it learns.
 
     Attributes:
-        index: one of :data:`INDEXES`: whole vectors; OPQ and PQ, as in stopes; 4-bit PQ (FastScan) with
-            the best of it ranked again by whole vectors.
+        index: one of :data:`INDEXES`: whole vectors; PQ, behind OPQ from 250,000 rows on, as in stopes;
+            4-bit PQ (FastScan) with the best of it ranked again by whole vectors.
         probes: lists that a query looks into. 128 in stopes.
         threads: of FAISS.
     """
@@ -88,11 +93,18 @@ class Approximate:
         return Nominees(row=row, others=np.where(missing, np.inf, -np.inf))
 
     def _built(self, faiss: ModuleType, index: NDArray[np.float16]) -> Any:
+        if self.index != "ivf-flat" and len(index) < _FEWEST_CODED:
+            raise InputError(
+                f"index {self.index}: needs {_FEWEST_CODED} rows a side to learn its codes of, but has "
+                f"{len(index)}; take ivf-flat or exact"
+            )
         lists = list_count(len(index))
         built = faiss.index_factory(
-            index.shape[1], self._factory(index.shape[1], lists), faiss.METRIC_INNER_PRODUCT
+            index.shape[1],
+            self._factory(len(index), index.shape[1], lists),
+            faiss.METRIC_INNER_PRODUCT,
         )
-        step = max(1, len(index) // max(1, lists * _TRAIN_ROWS))
+        step = -(-len(index) // (lists * _TRAIN_ROWS))
         built.train(index[::step].astype(np.float32))
         for start in range(0, len(index), _BLOCK_ROWS):
             built.add(index[start : start + _BLOCK_ROWS].astype(np.float32))
@@ -103,7 +115,7 @@ class Approximate:
             built.k_factor = _REFINED
         return built
 
-    def _factory(self, dim: int, lists: int) -> str:
+    def _factory(self, rows: int, dim: int, lists: int) -> str:
         """FAISS' name of the index."""
         if self.index == "ivf-flat":
             return f"IVF{lists},Flat"
@@ -116,7 +128,8 @@ class Approximate:
             raise InputError(
                 f"index ivf-pq: D must be a multiple of 8, but is {dim}; take ivf-flat"
             )
-        return f"OPQ{codes},IVF{lists},PQ{codes}"
+        turned = f"OPQ{codes}," if rows >= _TURNED_ROWS else ""
+        return f"{turned}IVF{lists},PQ{codes}"
 
 
 def list_count(rows: int) -> int:
@@ -158,7 +171,7 @@ def measure_recall(
         sample: rows of ``x``.
         threads: of the exact search.
     """
-    queries = np.arange(0, len(x), max(1, len(x) // sample))[:sample]
+    queries = np.unique(np.linspace(0, len(x) - 1, min(sample, len(x))).astype(np.int64))
     k = found[0].row.shape[1]
     exact = _exact(x[queries], y, k, threads)
     hits = [

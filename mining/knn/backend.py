@@ -11,8 +11,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mining.contract.errors import InputError
 from mining.contract.vectors import NORM_TOLERANCE
-from mining.knn.keys import rows, similarities
+from mining.knn.keys import EMPTY, rows, similarities
 
 _UNIT_ROUNDOFF_F32 = 2.0**-24
 
@@ -58,7 +59,14 @@ def nominees_above(heaps: NDArray[np.int64], index_rows: int, bound: float) -> N
         heaps: int64 [Q, P], keys of the P most similar as computed.
         index_rows: N; where all are nominated nothing else can be near.
         bound: error of a similarity.
+
+    Raises:
+        InputError: if a place is empty, as a NaN leaves it.
     """
+    if (heaps == EMPTY).any():
+        raise InputError(
+            "knn: every row must find its nominees, but some did not; vectors must be finite"
+        )
     lowest = similarities(heaps).min(axis=1).astype(np.float64)
     others = lowest + bound * (1.0 + NORM_TOLERANCE) ** 2
     if heaps.shape[1] >= index_rows:

@@ -80,7 +80,8 @@ def _certified(
 ) -> TopK:
     exact = exact_similarity(queries, index, nominees.row, threads)
     found = best(keys(exact, nominees.row), k)
-    doubtful = np.flatnonzero(similarities(found[:, -1]) <= nominees.others)
+    # rounded as similarities are: another row may be that similar, and lower
+    doubtful = np.flatnonzero(similarities(found[:, -1]) <= nominees.others.astype(np.float32))
     for start in range(0, len(doubtful), _SCAN_QUERIES):
         some = doubtful[start : start + _SCAN_QUERIES]
         found[some] = _scan(queries[some], index, k)

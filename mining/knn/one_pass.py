@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 
 from mining.knn.backend import Nominees, float32_bound, nominees_above
 from mining.knn.keys import EMPTY, best
-from mining.knn.scan_kernels import LOWEST, SEEDED_PLACES, STRIP, scan, scratch, seed_columns
+from mining.knn.scan_kernels import (
+    HIGHEST,
+    LOWEST,
+    SEEDED_PLACES,
+    STRIP,
+    scan,
+    scratch,
+    seed_columns,
+)
 from mining.knn.sweep import sweep
 
 if TYPE_CHECKING:
@@ -28,14 +36,16 @@ TILE_ROWS, TILE_COLUMNS = 768, 2048
 Values = NDArray[np.float16] | NDArray[np.float32]
 
 _PANEL_VALUES = 1 << 24  # float32 of the columns that are held widened: 64 MiB
+_HEAP_BYTES = 1 << 28  # of a panel's columns, of all threads
 
 
 @dataclass(frozen=True, kw_only=True)
 class OnePass:
     """Float32 tiles and a compiled scan. Each thread owns blocks of rows and its own column heaps.
 
-    Memory beside the stored vectors: 8 P bytes a row, and of a panel of 2^24 / D columns their
-    float32 values and 8 P bytes a column and thread; a tile (6 MiB) and a block of rows a thread.
+    Memory beside the stored vectors: 8 P bytes a row; of a panel of columns their float32 values
+    (64 MiB) and three times 8 P bytes a column and thread, at most 768 MiB unless 2,048 columns need
+    more; a tile (6 MiB) and a block of rows a thread.
 
     Attributes:
         threads: each multiplies and scans its own tiles.
@@ -48,7 +58,7 @@ class OnePass:
     ) -> tuple[Nominees, Nominees]:
         """See :class:`mining.knn.backend.Nominator`; float32 values, too."""
         search = _Rows(rows, forward)
-        size = max(1, _PANEL_VALUES // rows.shape[1] // TILE_COLUMNS) * TILE_COLUMNS
+        size = panel_columns(_PANEL_VALUES // rows.shape[1], backward, self.threads)
         found = [
             self._panel(search, columns[first : first + size], first, backward)
             for first in range(0, len(columns), size)
@@ -88,8 +98,8 @@ class _Share:
         self._heaps = np.full((self._width, places), EMPTY)
         self._thresholds = np.full(self._width, LOWEST)
         self._thresholds[len(panel) :] = (
-            np.inf
-        )  # columns that only fill the last strip find nothing
+            HIGHEST  # columns that only fill the last strip find nothing
+        )
 
     def do(self, search: _Rows, starts: Iterator[int]) -> NDArray[np.int64]:
         """Scan the blocks that begin at ``starts``; the columns' heaps."""
@@ -135,6 +145,12 @@ class Tiles:
         torch.mm(rows, columns.T, out=tile[:, : len(columns)])
         tile[:, len(columns) :] = float(LOWEST)
         return tile.numpy()
+
+
+def panel_columns(wanted: int, places: int, threads: int) -> int:
+    """Columns of a panel, in whole tiles: as wanted, unless the heaps of all threads are too large."""
+    most = min(wanted, _HEAP_BYTES // (8 * places * threads))
+    return max(1, most // TILE_COLUMNS) * TILE_COLUMNS
 
 
 def strips(columns: int) -> int:

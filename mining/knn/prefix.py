@@ -15,10 +15,18 @@ from numpy.typing import NDArray
 from mining.knn.backend import Nominees
 from mining.knn.bounded_kernels import scan_bounds
 from mining.knn.keys import EMPTY, best, rows
-from mining.knn.one_pass import TILE_COLUMNS, TILE_ROWS, OnePass, Tiles, strips, widened
+from mining.knn.one_pass import (
+    TILE_COLUMNS,
+    TILE_ROWS,
+    OnePass,
+    Tiles,
+    panel_columns,
+    strips,
+    widened,
+)
 from mining.knn.prefix_bounds import GUESS, Bounded, PrefixBounds, plan_bounds
 from mining.knn.rescore import exact_similarity
-from mining.knn.scan_kernels import scratch
+from mining.knn.scan_kernels import HIGHEST, scratch
 from mining.knn.sweep import sweep
 
 Stored = NDArray[np.float16]
@@ -36,7 +44,7 @@ class Prefix:
     exactly every pair whose bound reaches that of either of its rows. What is left out cannot be a
     neighbour, so that no certificate is needed.
 
-    Memory as of :class:`OnePass`, and 8 H bytes a row of both sides.
+    Memory as of :class:`OnePass`, and 8 H + 16 bytes a row of both sides.
 
     Attributes:
         threads: each multiplies and scans its own tiles.
@@ -66,8 +74,9 @@ class Prefix:
         y.reach(x, likely[1], self.threads)
         heaps = np.full((len(rows), places[0]), EMPTY)
         found = []
-        for first in range(0, len(columns), _PANEL_COLUMNS):
-            panel = slice(first, min(first + _PANEL_COLUMNS, len(columns)))
+        size = panel_columns(_PANEL_COLUMNS, places[1], self.threads)
+        for first in range(0, len(columns), size):
+            panel = slice(first, min(first + size, len(columns)))
             shares = sweep(
                 range(0, len(rows), TILE_ROWS),
                 self.threads,
@@ -106,7 +115,7 @@ class _Share:
         width = strips(len(self._bits))
         self._heaps = np.full((width, places[1]), EMPTY)
         self._thresholds = np.full(
-            width, np.inf, np.float32
+            width, HIGHEST, np.float32
         )  # what only fills a strip finds nothing
         self._thresholds[: len(self._bits)] = side.thresholds[panel]
         self._tiles, self._own = Tiles(), scratch(TILE_COLUMNS, *places)

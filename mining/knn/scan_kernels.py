@@ -19,6 +19,9 @@ from mining.knn.keys import EMPTY, key_of, similarity_of
 
 STRIP = 64
 LOWEST = np.float32(-3e38)  # the threshold of a heap that is not full: every similarity is above
+HIGHEST = np.float32(
+    3e38
+)  # of a column that is none; finite, since compiled comparisons expect that
 SEEDED_PLACES = 32  # of heaps whose first threshold is worth estimating
 
 Floats = NDArray[np.float32]
@@ -120,7 +123,9 @@ def seed_columns(tile, thresholds, places, own):  # type: ignore[no-untyped-def]
 @njit(nogil=True, boundscheck=False, cache=True)
 def _below(value):  # type: ignore[no-untyped-def]
     """So that what equals ``value`` is above."""
-    return np.nextafter(value, LOWEST) if value > LOWEST else LOWEST
+    if value <= LOWEST:
+        return LOWEST
+    return np.float32(value - max(abs(value) * np.float32(2.0**-22), np.float32(2.0**-100)))
 
 
 @njit(nogil=True, boundscheck=False, fastmath={"nnan", "nsz"}, cache=True)

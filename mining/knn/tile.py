@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mining.contract.errors import InputError
+from mining.contract.errors import CapacityError, InputError
 from mining.contract.schemas import BACKWARD, FORWARD, NEIGHBOR
 from mining.contract.vectors import NORM_TOLERANCE, norms, unpack
 from mining.knn.backends import nominator, thread_count
@@ -20,6 +20,8 @@ from mining.knn.exact import TopK, search_both
 from mining.knn.planner import AUTO
 
 _CHECK_ROWS = 4096
+_MOST_K = 32767  # a rank is an int16
+_MOST_ID_BYTES = 2**31 - 1  # of a string column, whose offsets are int32
 
 
 @dataclass(frozen=True)
@@ -118,12 +120,18 @@ def _check(queries: Vectors, index: Vectors, k: int) -> None:
             "knn: both sides must have one dimension, but have "
             f"{queries.values.shape[1]} and {index.values.shape[1]}; embed them with one encoder"
         )
-    if k < 1:
-        raise InputError(f"knn: k must be at least 1, but is {k}")
+    if not 1 <= k <= _MOST_K:
+        raise InputError(f"knn: k must be at least 1 and at most {_MOST_K}, but is {k}")
 
 
 def _table(queries: Vectors, index: Vectors, found: TopK, direction: str) -> pa.Table:
     count, k = found.similarity.shape
+    longest = max(pc.max(pc.binary_length(ids)).as_py() or 0 for ids in (queries.ids, index.ids))
+    if count * k * longest > _MOST_ID_BYTES:
+        raise CapacityError(
+            f"knn: neighbours of a tile must hold at most {_MOST_ID_BYTES} bytes of ids, but {count} "
+            f"rows with {k} each hold more; lower execution.tile_rows, or k"
+        )
     query = np.repeat(np.arange(count), k)
     rank = np.tile(np.arange(1, k + 1, dtype=np.int16), count)
     return pa.table(

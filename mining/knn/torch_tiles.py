@@ -33,15 +33,18 @@ _TILE = {"cuda": (8192, 32768), "cpu": (1024, 8192)}  # float32 tiles of 1 GiB a
 _FUSED_DIM = 512
 # What tensor cores add is truncated, not rounded, and the terms of a step are aligned to the largest:
 # an error of at most 2^-23 a term (Fasi et al. 2021, Numerical behavior of NVIDIA tensor cores,
-# section 4), twice that of float32; doubled once more for what is not documented.
-_TENSOR_CORE_FACTOR = 4.0
+# section 4), twice that of float32; doubled once more for what is not documented. In a fused tile
+# groups are chosen by one such product, their members by another in float32: both errors count, the
+# first of them twice.
+_TENSOR_CORE_FACTOR = 9.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class TorchTiles:
     """Tiles by ``torch.mm``, top-k by maxima of groups.
 
-    Device memory: one tile, its rows and columns, and 12 P bytes a column of a tile.
+    Device memory: one tile and as much again for members of groups, its rows and columns, and 12 P
+    bytes of every row and column of the search.
 
     Attributes:
         device: ``cuda`` or ``cpu``.

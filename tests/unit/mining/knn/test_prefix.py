@@ -68,6 +68,15 @@ def test_panels_of_columns_are_merged(monkeypatch):
         np.testing.assert_array_equal(one.row, other.row)
 
 
+def test_a_planned_basis_gives_what_full_products_give():
+    x, y = stored(1, 2300, 256, "anisotropic"), stored(2, 2500, 256, "anisotropic")
+    assert plan_bounds(x, y, 4, fewest=1) is not None
+    found = search_both(x, y, (4, 4), Given(threads=2), 1)
+    wanted = search_both(x, y, (4, 4), OnePass(threads=1), 1)
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(one.row, other.row)
+
+
 @given(seed=st.integers(0, 50), kind=st.sampled_from(KINDS), longer=st.sampled_from([2, 8, 30]))
 def test_no_similarity_is_above_its_bounds(seed, kind, longer):
     x, y = stored(seed, 40, 32, kind), stored(seed + 99, 50, 32, kind)

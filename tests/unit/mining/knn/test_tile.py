@@ -184,6 +184,33 @@ def test_ties_with_rows_that_were_not_nominated_go_by_id(monkeypatch):
     assert as_rows(found) == brute(rows, columns, 4)
 
 
+class JustBelow(Coarse):
+    """Nominates the second row and says truly that no other product reaches 0.75."""
+
+    def nominate(self, rows, columns, forward, backward):
+        others = np.array([0.75 - 2.0**-26])
+        return (
+            Nominees(row=np.array([[1]]), others=others),
+            Nominees(row=np.zeros((2, 1), np.int64), others=np.full(2, -np.inf)),
+        )
+
+
+def test_a_product_that_rounds_up_to_a_tie_is_seen():
+    query = np.array([[0.75, 2.0**-13, 0.66]], np.float16)
+    index = np.array([[1.0, -(2.0**-13), 0.0], [1.0, 0.0, 0.0]], np.float16)
+    found, _ = exact.search_both(query, index, (1, 1), JustBelow(), 1)
+    assert found.rescanned == 1
+    assert found.row.tolist() == [[0]]
+
+
+@pytest.mark.parametrize("backend", ["exact", "exact-torch"])
+def test_heaps_that_no_first_tile_fills_and_many_threads(backend, monkeypatch):
+    monkeypatch.setattr(one_pass, "_PANEL_VALUES", 2048 * 24)
+    rows, columns = block(gaussian(0, 1700), "x"), block(gaussian(1, 4200), "y")
+    found = search_tile_both(rows, columns, 60, backend=backend, threads=3)
+    assert found == search_tile_both(rows, columns, 60, backend="faiss-flat")
+
+
 @pytest.mark.parametrize("backend", ON_THIS_MACHINE)
 def test_threads_change_nothing_and_are_put_back(backend):
     import faiss
