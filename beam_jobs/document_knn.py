@@ -19,7 +19,7 @@ from typing import ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_jobs.neighbors import SOURCE, TARGET, Neighbors, pools_within
+from beam_jobs.neighbors import SOURCE, TARGET, Neighbors, pools_of
 from beam_jobs.spills import Notes, Spills, gathered
 from beam_jobs.stage import Unit, reason_counters
 from beam_jobs.tasks import LangPair
@@ -65,7 +65,8 @@ class DocumentKnn(Neighbors):
 
     def pools(self, pair: LangPair) -> tuple[int, int]:
         """Mean rows that a target row, and a source row, is compared with, rounded."""
-        return pools_within(read_manifest(self.folder, self.run.storage), pair)
+        sides = ([dataset.manifest for dataset in side] for side in (self.sources, self.targets))
+        return pools_of(read_manifest(self.folder, self.run.storage), pair, *sides)
 
     # Read once a worker, not once a unit:
 

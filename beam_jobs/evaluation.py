@@ -9,11 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_jobs.neighbors import pools_within
+from beam_jobs.neighbors import pools_of
 from beam_jobs.pairs import Pairs
 from beam_jobs.plan import Plan
 from beam_jobs.progress import one_of_each_kind
-from beam_jobs.tasks import pool_sizes
 from mining.config.model import Evaluate
 from mining.contract.errors import ConfigError, DatasetError, InputError
 from mining.contract.schemas import PAIR, SEGMENT, SPEECH
@@ -88,11 +87,7 @@ def calibrate_task(plan: Plan, task: str, targets: Sequence[float | None]) -> Ca
         )
         settings = replace(stage.settings, threshold=None, score_max=None)
         kept = select_neighbors(*stage.neighbor_tables(key.langs), settings, *spans).kept
-        pair = (key.src_lang, key.tgt_lang)
-        within = "documents" in stage.neighbors.attributes
-        src_rows, tgt_rows = (
-            pools_within(stage.neighbors, pair) if within else pool_sizes(pair, *pools)
-        )
+        src_rows, tgt_rows = pools_of(stage.neighbors, (key.src_lang, key.tgt_lang), *pools)
         conditions = Conditions(
             margin=stage.settings.margin,
             k=stage.settings.k,

@@ -28,8 +28,8 @@ from mining.contract.ids import pair_id
 from mining.contract.schemas import BACKWARD, FORWARD, NEIGHBOR, PAIR, REJECT
 from mining.contract.vectors import unpack
 from mining.explain import (
+    Candidate,
     Neighbourhood,
-    Scored,
     loss_of,
     neighbourhood,
     score_lines,
@@ -310,7 +310,7 @@ class _Way:
 
         self.lines += score_lines(found, self.settings, f"{shown}, from {origin}", said)
 
-    def _outcome(self, stage: Pairs, pair: Scored, own: str) -> str:
+    def _outcome(self, stage: Pairs, pair: Candidate, own: str) -> str:
         """What the run wrote of the candidate."""
         if not stage.is_done():
             others = exists(f"{stage.folder}/{MANIFEST}", self.plan.run.storage)

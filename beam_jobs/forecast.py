@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from beam_jobs.forecast_disk import TEMPORARY, disk_of
+from beam_jobs.forecast_disk import TILES, disk_of
 from beam_jobs.forecast_lines import corpus_lines, start_line, task_lines
 from beam_jobs.forecast_work import CANDIDATES_PER_S, Asked, count, whole_of
 from beam_jobs.pilot import Pilot, run_pilots
@@ -47,7 +47,7 @@ def forecast(plan: Plan, asked: Asked) -> Estimate:
         *task_lines(plan, whole, pilots, kernel, asked.workers),
     ]
     disk = disk_of(plan, whole, pilots)
-    kept = sum(size for kind, size in disk.items() if kind != TEMPORARY)
+    kept = sum(size for kind, size in disk.items() if kind != TILES or execution.keep_tiles)
     similarities = sum(task.similarities for task in whole.tasks.values())
     return Estimate(
         segments=whole.segments,
@@ -109,6 +109,9 @@ def _notes(
             notes.append(
                 f"corpora.{name}: {one.unknown} rows are in no language or an unwanted one"
             )
+    for name, task in plan.run.config.tasks.items():
+        if task.documents is not None:
+            notes.append(f"tasks.{name}: forecast as if documents were not there, which is too dear")
     if asked.workers > 1:
         notes.append("every worker pays the fixed cost of a stage; the price counts it once")
     return tuple(notes)

@@ -11,7 +11,7 @@ from beam_jobs.sampling import Counted
 from mining.contract.schemas import SPEECH
 from mining.forecast import TaskSize, dataset_bytes, fit
 
-TEMPORARY = "temporary"  # what tiles hold until they are merged
+TILES = "tiles"  # what they found, as dataset_bytes names it
 _CHARS = 60.0  # of a sentence, where nothing was counted
 
 
@@ -19,14 +19,8 @@ def disk_of(plan: Plan, whole: Whole, pilots: Sequence[Pilot]) -> dict[str, floa
     """Bytes by dataset: the formulas, corrected by what the pilots wrote."""
     formula = _formula(plan, whole.segments, whole.tasks, whole.counted)
     if pilots:
-        formula = _corrected(plan, whole, pilots, formula)
-    partial = sum(
-        task.partials * task.neighbor_bytes(pool) / task.neighbors
-        for task in whole.tasks.values()
-        for pool in task.pools
-        if task.neighbors
-    )
-    return formula | {TEMPORARY: partial}
+        return _corrected(plan, whole, pilots, formula)
+    return formula
 
 
 def _formula(
@@ -55,7 +49,7 @@ def _corrected(
         tasks = {name: task_size(pilot.plan, name, pilot.embedded) for name in whole.tasks}
         said.append(_formula(plan, segments, tasks, whole.counted))
     audio = [sum(pilot.work("prepare", name) for name in whole.audio_s) for pilot in pilots]
-    found = {}
+    found = {TILES: formula[TILES]}  # no dataset: a pilot's are of other shapes
     for kind in sorted({kind for pilot in pilots for kind in pilot.disk}):
         sizes = [pilot.disk.get(kind, (0, 0))[0] for pilot in pilots]
         if kind in formula:

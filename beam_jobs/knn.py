@@ -32,7 +32,7 @@ from mining.io.filesystem import list_glob
 from mining.io.parquet import write_part
 from mining.io.pools import Block, blocks_of, content_of, read_block
 from mining.io.tiles import Tiles, neighbors_of, tile_address, tile_of
-from mining.knn import Vectors, merge_neighbors, search_tile_both
+from mining.knn import Vectors, merge_neighbors, search_arrays
 
 Place = tuple[str, str, int]  # of a block: side, language, number
 
@@ -183,17 +183,20 @@ class Knn(Neighbors):
         """Search a tile and keep what was found, both ways."""
         execution = self.run.config.execution
         rows, columns = self._vectors(row), self._vectors(column)
-        forward, backward = search_tile_both(
-            rows,
-            columns,
+        found = search_arrays(
+            rows.values,
+            columns.values,
             self.forward_k,
             backward_k=self.backward_k,
             backend=execution.backend,
             threads=execution.threads,
         )
         facts = self._facts(row), self._facts(column)
-        self._tiles.write(self._address(*facts, FORWARD), tile_of(forward, columns.ids))
-        self._tiles.write(self._address(*facts[::-1], BACKWARD), tile_of(backward, rows.ids))
+        for direction, (queries, index), one in (
+            (FORWARD, facts, found[0]), (BACKWARD, facts[::-1], found[1]),
+        ):  # fmt: skip
+            tile = tile_of(one.row, one.similarity)
+            self._tiles.write(self._address(queries, index, direction), tile)
 
     def _merge(self, unit: Unit) -> Receipt:
         place, direction = tuple(unit.args["place"]), unit.args["direction"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -90,8 +90,19 @@ class Neighbors(Stage):
         }
 
 
-def pools_within(neighbors: Manifest, pair: LangPair) -> tuple[int, int]:
-    """Mean rows that a target row, and a source row, was compared with within documents, rounded."""
+def pools_of(
+    neighbors: Manifest, pair: LangPair, sources: Sequence[Manifest], targets: Sequence[Manifest]
+) -> tuple[int, int]:
+    """Rows that a target row, and a source row, was compared with; within documents their mean, rounded.
+
+    Args:
+        neighbors: of a finished search.
+        pair: source and target language.
+        sources: embeddings of the source corpora.
+        targets: of the target corpora.
+    """
+    if "documents" not in neighbors.attributes:
+        return pool_sizes(pair, sources, targets)
     sizes = []
     for direction in (BACKWARD, FORWARD):
         of = f"{'-'.join(pair)}.{direction}"

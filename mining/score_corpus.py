@@ -89,7 +89,7 @@ def score_corpus(
         vectors: float16 [M, D] of the sentences, L2-normalised; unused where refused.
         refused: sentence -> reason and detail, for those without a vector.
         settings: k, margin and best are used here.
-        threads: of the search; None: as the process has them.
+        threads: of the search; None: one a core.
     """
     reason, detail = _reasons(rows, refused)
     open_rows = np.array([row for row, why in enumerate(reason) if why is None], np.int64)

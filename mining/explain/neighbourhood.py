@@ -19,7 +19,7 @@ from mining.score.spans import apart
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scored:
+class Candidate:
     """A candidate, its columns as in :data:`mining.score.CANDIDATE`."""
 
     src_segment_id: str
@@ -59,9 +59,9 @@ class Neighbourhood:
         tgt_last: of the target's.
     """
 
-    pair: Scored | None
-    src_best: Scored | None
-    tgt_best: Scored | None
+    pair: Candidate | None
+    src_best: Candidate | None
+    tgt_best: Candidate | None
     src_last: tuple[int, float] | None
     tgt_last: tuple[int, float] | None
 
@@ -152,7 +152,7 @@ def neighbourhood(
     tgt_best = _best(of_target, "backward_rank", settings)
     if own is not None:
         is_best = [best is not None and best.order == own.order for best in (src_best, tgt_best)]
-        own = Scored(**(vars(own) | {"src_best": is_best[0], "tgt_best": is_best[1]}))
+        own = Candidate(**(vars(own) | {"src_best": is_best[0], "tgt_best": is_best[1]}))
     return Neighbourhood(
         pair=own,
         src_best=src_best,
@@ -175,7 +175,7 @@ def _side(table: pa.Table, settings: ScoreSettings, spans: Spans | None) -> _Sid
 
 def _scored(
     pairs: Sequence[tuple[str, str]], forward: _Side, backward: _Side, settings: ScoreSettings
-) -> list[Scored]:
+) -> list[Candidate]:
     """Candidates, best first."""
     scored = []
     for src, tgt in pairs:
@@ -188,7 +188,7 @@ def _scored(
         average = np.array([sum(means) / 2.0])
         score = margin_score(np.array([similarity]), average, settings.margin)
         scored.append(
-            Scored(
+            Candidate(
                 src_segment_id=src,
                 tgt_segment_id=tgt,
                 similarity=similarity,
@@ -202,7 +202,7 @@ def _scored(
     return sorted(scored, key=lambda one: one.order)
 
 
-def _best(found: Sequence[Scored], rank: str, settings: ScoreSettings) -> Scored | None:
+def _best(found: Sequence[Candidate], rank: str, settings: ScoreSettings) -> Candidate | None:
     """The best of a row's candidates among its own nearest."""
     own = (one for one in found if getattr(one, rank) is not None)
     if settings.best == "nearest":

@@ -12,17 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-_BLOCK_ROWS = 4096  # rows held in float64 at a time
+from mining.knn import exact_similarity
 
 Halves = NDArray[np.float16]
 
 
 def similarity_of(x: Halves, y: Halves) -> float:
-    """The similarity of two stored vectors, float16 [D] each: their float64 product, as float32.
-
-    The same on any machine and in any order, as in :mod:`mining.knn.exact`.
-    """
-    return float(np.float32(x.astype(np.float64) @ y.astype(np.float64)))
+    """The similarity of two stored vectors, float16 [D] each, as a search gives it."""
+    return float(_similarities(x, y[None])[0])
 
 
 def true_rank(
@@ -36,13 +33,14 @@ def true_rank(
         name: id of the row in question.
         similarity: of it and the query; equal similarities are ranked by id.
     """
-    wide, own = query.astype(np.float64), np.float32(similarity)
-    before = 0
+    own, before = np.float32(similarity), 0
     for ids, values in blocks:
-        for start in range(0, len(values), _BLOCK_ROWS):
-            block = values[start : start + _BLOCK_ROWS].astype(np.float64)
-            found = (block @ wide).astype(np.float32)
-            names = ids.slice(start, len(block))
-            lower = pc.less(names, name).to_numpy(zero_copy_only=False)
-            before += int(np.count_nonzero((found > own) | ((found == own) & lower)))
+        found = _similarities(query, values)
+        lower = pc.less(ids, name).to_numpy(zero_copy_only=False)
+        before += int(np.count_nonzero((found > own) | ((found == own) & lower)))
     return before + 1
+
+
+def _similarities(query: Halves, values: Halves) -> NDArray[np.float32]:
+    """Of a query and all rows: float32 [N]."""
+    return exact_similarity(query[None], values, np.arange(len(values))[None]).ravel()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from mining.explain.neighbourhood import Neighbourhood, Scored
+from mining.explain.neighbourhood import Candidate, Neighbourhood
 from mining.score import ScoreSettings, select
 
 _RIVAL = re.compile("overlaps ([0-9a-f]{32})")
@@ -28,7 +28,7 @@ class Loss:
 
 
 def loss_of(
-    pair: Scored, settings: ScoreSettings, threshold: float | None, said: tuple[str, str | None]
+    pair: Candidate, settings: ScoreSettings, threshold: float | None, said: tuple[str, str | None]
 ) -> Loss:
     """Why the run refused a candidate.
 

@@ -63,7 +63,7 @@ class Estimate:
     Attributes:
         segments: by corpus and language.
         lines: stages in their order.
-        disk_bytes: by dataset; ``temporary`` is what tiles hold until they are merged.
+        disk_bytes: by dataset; ``tiles`` go when they are merged, unless execution.keep_tiles.
         kernels: backend -> (operations of the run's search, processor seconds, seconds of the clock).
         backend: the one that the config names.
         workers: for which ``hours_on_workers`` are.

@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-import pyarrow as pa
 
 from mining.contract.vectors import to_stored
-from mining.knn import Vectors, available, search_tile_both
+from mining.knn import available, search_arrays
 
 # Passes over the similarities of a tile, by backend: the one place to add one. Those of BACKENDS that
 # stand not here are taken to make one.
@@ -70,7 +70,6 @@ def measure_kernels(dim: int, k: int, threads: int | None) -> dict[str, Kernel]:
     rng = np.random.default_rng(0)
     both = [rng.standard_normal((rows, dim), dtype=np.float32) for _ in range(2)]
     stored = [to_stored(side)[0] for side in both]
-    names = pa.array([f"{row:06d}" for row in range(rows)])
     floor = _least(lambda: both[0] @ both[1].T)
     area = float(rows * rows)
     found = {
@@ -81,14 +80,8 @@ def measure_kernels(dim: int, k: int, threads: int | None) -> dict[str, Kernel]:
     for name in available():
         times = []
         for size in (rows // 2, rows):
-            sides = [Vectors(names[:size], side[:size]) for side in stored]
-            times.append(
-                _least(
-                    lambda sides=sides, name=name: search_tile_both(  # type: ignore[misc]
-                        *sides, k, backend=name, threads=threads
-                    )
-                )
-            )
+            x, y = (side[:size] for side in stored)
+            times.append(_least(partial(search_arrays, x, y, k, backend=name, threads=threads)))
         small, large = times
         cpu, wall = (
             # on a busy machine noise may hide the square: all of the time is then taken for it

@@ -20,7 +20,10 @@ _GROUP_ROWS = 65536  # of mining.io.parquet
 _DICTIONARY = (1 << 20) // 36  # ids in a dictionary page: 32 digits and their length
 _PAIR, _REJECT = 70.0, 8.5  # of the columns that are neither ids nor texts
 _SEGMENT, _OCCURRENCE = 8.0, 10.0
-_PARTIAL_ROW = 2 * (32 + 4) + 4 + 2 + (7 + 4)  # NEIGHBOR in memory, ids as plain strings
+_TILE_ROW = 8.0  # of mining.io.tiles: int32 and float32
+_NOMINEE = 50.0  # bytes of a neighbour while a tile is searched: keys, their sorted copies, bounds
+_PANEL = float(1 << 26)  # of the backend ``exact``: columns in float32
+_NEIGHBOR_ROW = 2 * (32 + 4) + 4 + 2 + (7 + 4)  # NEIGHBOR in memory, ids as plain strings
 _CANDIDATE_ROW = 2 * (32 + 4) + 4 * 4 + 2 * 2 + 3  # CANDIDATE in memory, much the same
 _PAIR_COPIES = 3  # tables alive at a time while a language pair is scored: read, joined, sorted
 
@@ -120,6 +123,7 @@ def dataset_bytes(
     - occurrences: an id and a place;
     - embeddings: 2 D of float16, which zstd leaves about as they are, and an id;
     - neighbors: see :meth:`TaskSize.neighbor_bytes`;
+    - tiles: a position and a similarity for each neighbour that a tile finds;
     - rejects: every candidate that is no pair leaves an id and a score; at most all neighbours do,
       though those found from both sides are one candidate;
     - pairs: three ids, both texts and scores, at most one a row of the smaller side.
@@ -140,6 +144,7 @@ def dataset_bytes(
         "occurrences": rows * (_ID + _OCCURRENCE),
         "embeddings": rows * (2.0 * dim + _ID),
         "neighbors": sum(task.neighbor_bytes(pool) for task in tasks for pool in task.pools),
+        "tiles": sum(task.partials for task in tasks) * _TILE_ROW,
         "rejects": candidates * (_ID + _REJECT),
         "pairs": smaller * (3.0 * _ID + _PAIR + 2.0 * mean),
     }
@@ -148,18 +153,18 @@ def dataset_bytes(
 def tile_bytes(task: TaskSize) -> float:
     """Memory of the largest tile beside the libraries.
 
-    Both blocks as stored (2 D) and as float32 (4 D), and k rows of NEIGHBOR for each row, as they are
-    found and as they are written.
+    Both blocks as stored (2 D) and once more as they are read, of the columns a panel in float32, and k
+    nominees for each row. ``faiss-flat`` takes 4 D a row in place of the panel.
     """
     most = 0.0
     for pool in task.pools:
         height, width = pool.rows / pool.row_blocks, pool.columns / pool.column_blocks
-        vectors = (height + width) * 6.0 * task.dim
+        vectors = (height + width) * 4.0 * task.dim + min(_PANEL, width * 4.0 * task.dim)
         found = height * min(task.forward_k, width) + width * min(task.backward_k, height)
-        most = max(most, vectors + 2.0 * found * _PARTIAL_ROW)
+        most = max(most, vectors + found * _NOMINEE)
     return most
 
 
 def scoring_bytes(task: TaskSize) -> float:
     """Memory of the largest language pair while it is scored, beside the libraries."""
-    return task.largest * (_PARTIAL_ROW + _CANDIDATE_ROW) * _PAIR_COPIES
+    return task.largest * (_NEIGHBOR_ROW + _CANDIDATE_ROW) * _PAIR_COPIES

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from mining.contract.errors import DatasetError
+from mining.contract.neighbors import neighbor_table
 from mining.contract.schemas import NEIGHBOR
 from mining.io.filesystem import Storage, list_glob, remove
 from mining.io.parquet import count_rows, read_part, write_part
@@ -49,15 +50,14 @@ def tile_address(queries: str, index: str, k: int) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:32]
 
 
-def tile_of(found: pa.Table, index: pa.Array) -> pa.Table:
-    """NEIGHBOR rows of one direction, sorted by (query_id, rank), as TILE rows.
+def tile_of(row: NDArray[np.int64], similarity: NDArray[np.float32]) -> pa.Table:
+    """TILE rows of one direction.
 
     Args:
-        found: the neighbours.
-        index: string [N], ids of the index block in its order.
+        row: int64 [Q, K], rows of the index block, nearest first.
+        similarity: float32 [Q, K].
     """
-    row = pc.index_in(found["index_id"], value_set=index).combine_chunks()
-    return pa.table([row, found["similarity"]], schema=TILE)
+    return pa.table([row.ravel().astype(np.int32), similarity.ravel()], schema=TILE)
 
 
 def neighbors_of(tile: pa.Table, queries: pa.Array, index: pa.Array, direction: str) -> pa.Table:
@@ -80,17 +80,9 @@ def neighbors_of(tile: pa.Table, queries: pa.Array, index: pa.Array, direction: 
                 f"{tile.num_rows} in all; this is a fault of the program"
             )
         return NEIGHBOR.empty_table()
-    k = tile.num_rows // count
-    return pa.table(
-        [
-            queries.take(pa.array(np.repeat(np.arange(count), k))),
-            index.take(tile["row"].combine_chunks()),
-            tile["similarity"],
-            pa.array(np.tile(np.arange(1, k + 1, dtype=np.int16), count)),
-            pa.repeat(pa.scalar(direction, pa.string()), count * k),
-        ],
-        schema=NEIGHBOR,
-    )
+    shape = (count, tile.num_rows // count)
+    row, similarity = (tile[name].to_numpy().reshape(shape) for name in TILE.names)
+    return neighbor_table(queries, index, row, similarity, direction)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mining.contract.errors import ConfigError, InputError
-from mining.knn.backend import Nominees
+from mining.knn.backend import Nominees, Stored
 from mining.knn.backends import nominator, thread_count
 from mining.knn.exact import TopK, search_both
 from mining.knn.faiss_flat import faiss_with
@@ -59,11 +59,7 @@ class Approximate:
             raise ConfigError(f"probes: must be at least 1, but is {self.probes}")
 
     def nominate(
-        self,
-        rows: NDArray[np.float16],
-        columns: NDArray[np.float16],
-        forward: int,
-        backward: int,
+        self, rows: Stored, columns: Stored, forward: int, backward: int
     ) -> tuple[Nominees, Nominees]:
         """As :class:`mining.knn.backend.Nominator`, but what is not nominated may be nearer.
 
@@ -78,8 +74,8 @@ class Approximate:
     def _search(
         self,
         faiss: ModuleType,
-        queries: NDArray[np.float16],
-        index: NDArray[np.float16],
+        queries: Stored,
+        index: Stored,
         count: int,
     ) -> Nominees:
         built = self._built(faiss, index)
@@ -92,7 +88,7 @@ class Approximate:
         row[missing] = np.arange(count)  # any rows: these queries are searched again
         return Nominees(row=row, others=np.where(missing, np.inf, -np.inf))
 
-    def _built(self, faiss: ModuleType, index: NDArray[np.float16]) -> Any:
+    def _built(self, faiss: ModuleType, index: Stored) -> Any:
         if self.index != "ivf-flat" and len(index) < _FEWEST_CODED:
             raise InputError(
                 f"index {self.index}: needs {_FEWEST_CODED} rows a side to learn its codes of, but has "
@@ -155,8 +151,8 @@ class Recall:
 
 
 def measure_recall(
-    x: NDArray[np.float16],
-    y: NDArray[np.float16],
+    x: Stored,
+    y: Stored,
     found: tuple[TopK, TopK],
     *,
     sample: int = 500,
@@ -190,8 +186,8 @@ def measure_recall(
 
 
 def approximate_arrays(
-    x: NDArray[np.float16],
-    y: NDArray[np.float16],
+    x: Stored,
+    y: Stored,
     k: int,
     *,
     index: str,
@@ -210,9 +206,7 @@ def approximate_arrays(
     return search_both(x, y, (k, k), Approximate(index=index, probes=probes, threads=count), count)
 
 
-def _exact(
-    queries: NDArray[np.float16], index: NDArray[np.float16], k: int, threads: int | None
-) -> TopK:
+def _exact(queries: Stored, index: Stored, k: int, threads: int | None) -> TopK:
     kernel = nominator("exact", threads, len(queries), len(index), queries.shape[1])
     return search_both(queries, index, (k, 1), kernel, thread_count(threads))[0]
 

@@ -16,6 +16,7 @@ def search_arrays(
     y: NDArray[np.float16],
     k: int,
     *,
+    backward_k: int | None = None,
     backend: str = AUTO,
     threads: int | None = None,
 ) -> tuple[TopK, TopK]:
@@ -24,7 +25,8 @@ def search_arrays(
     Args:
         x: float16 [N, D] as :func:`mining.contract.vectors.to_stored` makes them; may be memory-mapped.
         y: float16 [M, D].
-        k: neighbours wanted, at least 1.
+        k: neighbours wanted of a row of ``x``, at least 1.
+        backward_k: of a row of ``y``; None: as many.
         backend: a key of ``BACKENDS``, or ``auto``; decides the time, never the result.
         threads: of the backend; None: one a core.
 
@@ -32,10 +34,19 @@ def search_arrays(
         InputError: if the arrays are not float16 of one dimension, or k < 1.
         ConfigError: if there is no such backend.
     """
-    if {x.dtype, y.dtype} != {np.dtype("<f2")} or x.shape[1:] != y.shape[1:] or k < 1:
+    back = k if backward_k is None else backward_k
+    for side in (x, y):
+        if side.ndim != 2 or side.dtype != np.dtype("<f2"):
+            raise InputError(
+                f"knn: vectors must be float16 [rows, D], but are {side.dtype} {list(side.shape)}; "
+                "convert them with mining.contract.vectors.to_stored"
+            )
+    if x.shape[1] != y.shape[1]:
         raise InputError(
-            f"knn: must be two float16 arrays of one dimension and k from 1, but are {x.dtype} "
-            f"{list(x.shape)}, {y.dtype} {list(y.shape)} and k {k}"
+            f"knn: both sides must have one dimension, but have {x.shape[1]} and {y.shape[1]}; embed "
+            "them with one encoder"
         )
+    if min(k, back) < 1:
+        raise InputError(f"knn: k must be at least 1, but is {min(k, back)}")
     kernel = nominator(backend, threads, len(x), len(y), x.shape[1])
-    return search_both(x, y, (k, k), kernel, thread_count(threads))
+    return search_both(x, y, (k, back), kernel, thread_count(threads))

@@ -15,6 +15,8 @@ from mining.contract.errors import InputError
 from mining.contract.vectors import NORM_TOLERANCE
 from mining.knn.keys import EMPTY, rows, similarities
 
+Stored = NDArray[np.float16]
+
 _UNIT_ROUNDOFF_F32 = 2.0**-24
 
 
@@ -36,11 +38,7 @@ class Nominator(Protocol):
     """A kernel that nominates. It may be wrong, but knows by how much."""
 
     def nominate(
-        self,
-        rows: NDArray[np.float16],
-        columns: NDArray[np.float16],
-        forward: int,
-        backward: int,
+        self, rows: Stored, columns: Stored, forward: int, backward: int
     ) -> tuple[Nominees, Nominees]:
         """Nominate columns for every row, and rows for every column.
 

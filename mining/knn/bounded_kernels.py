@@ -57,19 +57,19 @@ def scan_bounds(  # type: ignore[no-untyped-def]
                         continue
                     similarity = product(rows[0][i], columns[0][j])
                     key = key_of(similarity, first_column + j)
-                    if key > row_heaps[i, 0]:
-                        push(row_heaps, i, key)
-                        if row_heaps[i, 0] != EMPTY:
-                            lowest = similarity_of(row_heaps[i, 0])
-                            row_thresholds[i] = max(row_thresholds[i], lowest)
-                            threshold = row_thresholds[i] - slack
+                    threshold = _offered(row_heaps, i, key, row_thresholds) - slack
                     key = key_of(similarity, first_row + i)
-                    if key > column_heaps[j, 0]:
-                        push(column_heaps, j, key)
-                        if column_heaps[j, 0] != EMPTY:
-                            lowest = similarity_of(column_heaps[j, 0])
-                            column_thresholds[j] = max(column_thresholds[j], lowest)
-                            lowered[j] = column_thresholds[j] - slack
+                    lowered[j] = _offered(column_heaps, j, key, column_thresholds) - slack
+
+
+@njit(nogil=True, boundscheck=False, cache=True)
+def _offered(heaps, row, key, thresholds):  # type: ignore[no-untyped-def]
+    """The threshold of a row, after its heap has been offered a key."""
+    if key > heaps[row, 0]:
+        push(heaps, row, key)
+        if heaps[row, 0] != EMPTY:
+            thresholds[row] = max(thresholds[row], similarity_of(heaps[row, 0]))
+    return thresholds[row]
 
 
 @njit(nogil=True, boundscheck=False, fastmath={"reassoc", "contract"}, cache=True)

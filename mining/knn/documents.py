@@ -19,6 +19,7 @@ from mining.contract.errors import DatasetError
 from mining.contract.schemas import NEIGHBOR
 from mining.contract.vectors import unpack
 from mining.knn.merge import merge_neighbors
+from mining.knn.planner import AUTO
 from mining.knn.tile import Vectors, search_tile_both
 
 # How many distinct segments a query was compared with.
@@ -40,14 +41,14 @@ class DocumentSearch:
         k: neighbours of a source segment.
         backward_k: of a target segment.
         block_rows: rows a side compared at a time; decides memory, never the result.
-        backend: a key of :data:`mining.knn.BACKENDS`; decides time, never the result.
-        threads: of the backend; None: as the process has them.
+        backend: a key of :data:`mining.knn.BACKENDS`, or ``auto``; decides time, never the result.
+        threads: of the backend; None: one a core.
     """
 
     k: int
     backward_k: int
     block_rows: int = 65536
-    backend: str = "faiss-flat"
+    backend: str = AUTO
     threads: int | None = None
 
 

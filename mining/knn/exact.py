@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mining.knn.backend import Nominator, Nominees
 from mining.knn.keys import best, keys, rows, similarities
 from mining.knn.rescore import exact_similarity
+from mining.threads import full_products
 
 _SCAN_QUERIES, _SCAN_ROWS = 512, 4096  # block of the exact scan: 16 MiB of float64
 
@@ -54,7 +55,8 @@ def search_both(
     forward, backward = (min(k[0], len(y)), min(k[1], len(x)))
     if not forward or not backward:
         return _none(len(x), forward), _none(len(y), backward)
-    nominees = backend.nominate(x, y, _count(forward, len(y)), _count(backward, len(x)))
+    with full_products():
+        nominees = backend.nominate(x, y, _count(forward, len(y)), _count(backward, len(x)))
     return (
         _certified(x, y, forward, nominees[0], threads),
         _certified(y, x, backward, nominees[1], threads),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mining.contract.errors import ConfigError, InputError
-from mining.knn.backend import Nominees, float32_bound, nominees_above
+from mining.knn.backend import Nominees, Stored, float32_bound, nominees_above
 from mining.knn.keys import best, keys
 
 _BLOCK_ROWS = 65536  # a side that is held in float32 at a time
@@ -30,11 +30,7 @@ class FaissFlat:
     threads: int
 
     def nominate(
-        self,
-        rows: NDArray[np.float16],
-        columns: NDArray[np.float16],
-        forward: int,
-        backward: int,
+        self, rows: Stored, columns: Stored, forward: int, backward: int
     ) -> tuple[Nominees, Nominees]:
         """See :class:`mining.knn.backend.Nominator`."""
         bound = float32_bound(rows.shape[1])
@@ -45,9 +41,7 @@ class FaissFlat:
             )
 
 
-def _search(
-    faiss: ModuleType, queries: NDArray[np.float16], index: NDArray[np.float16], count: int
-) -> NDArray[np.int64]:
+def _search(faiss: ModuleType, queries: Stored, index: Stored, count: int) -> NDArray[np.int64]:
     """Keys of the ``count`` most similar, int64 [Q, count]."""
     found = [np.empty((0, count), np.int64)]
     for at in range(0, len(queries), _BLOCK_ROWS):

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from mining.knn.backend import Nominees
+from mining.knn.backend import Nominees, Stored
 from mining.knn.bounded_kernels import scan_bounds
 from mining.knn.keys import EMPTY, best, rows
 from mining.knn.one_pass import (
@@ -29,7 +28,6 @@ from mining.knn.rescore import exact_similarity
 from mining.knn.scan_kernels import HIGHEST, scratch
 from mining.knn.sweep import sweep
 
-Stored = NDArray[np.float16]
 Singles = NDArray[np.float32]
 
 _PANEL_COLUMNS = 65536  # whose heaps each thread holds
@@ -114,14 +112,14 @@ class _Share:
         self._bits = np.ascontiguousarray(side.values[panel]).view(np.uint16)
         width = strips(len(self._bits))
         self._heaps = np.full((width, places[1]), EMPTY)
-        self._thresholds = np.full(
-            width, HIGHEST, np.float32
-        )  # what only fills a strip finds nothing
+        self._thresholds = np.full(width, HIGHEST)  # what only fills a strip finds nothing
         self._thresholds[: len(self._bits)] = side.thresholds[panel]
         self._tiles, self._own = Tiles(), scratch(TILE_COLUMNS, *places)
 
     def do(self, x: _Side, heaps: NDArray[np.int64], starts: Iterator[int]) -> NDArray[np.int64]:
         """Scan the blocks that begin at ``starts``; the columns' heaps."""
+        import torch
+
         side, count = self._side, len(self._bits)
         for start in starts:
             block = slice(start, start + TILE_ROWS)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from mining.contract.errors import ConfigError
 from mining.threads import torch_threads
 
 T = TypeVar("T")
@@ -23,17 +22,9 @@ def sweep(blocks: range, threads: int, share: Callable[[Iterator[int]], T]) -> l
         blocks: where they begin.
         threads: how many work.
         share: gets the starts that fall to a thread.
-
-    Raises:
-        ConfigError: if torch may multiply in less than float32.
     """
     import torch
 
-    if torch.get_float32_matmul_precision() != "highest":
-        raise ConfigError(
-            "knn: proven bounds need float32 products, but torch.set_float32_matmul_precision allows "
-            "less; set it to highest"
-        )
     starts, lock = iter(blocks), threading.Lock()
 
     def taken() -> Iterator[int]:

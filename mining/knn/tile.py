@@ -12,16 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mining.contract.errors import CapacityError, InputError
-from mining.contract.schemas import BACKWARD, FORWARD, NEIGHBOR
+from mining.contract.errors import InputError
+from mining.contract.neighbors import neighbor_table
+from mining.contract.schemas import BACKWARD, FORWARD
 from mining.contract.vectors import NORM_TOLERANCE, norms, unpack
-from mining.knn.backends import nominator, thread_count
-from mining.knn.exact import TopK, search_both
+from mining.knn.arrays import search_arrays
+from mining.knn.exact import TopK
 from mining.knn.planner import AUTO
 
 _CHECK_ROWS = 4096
-_MOST_K = 32767  # a rank is an int16
-_MOST_ID_BYTES = 2**31 - 1  # of a string column, whose offsets are int32
 
 
 @dataclass(frozen=True)
@@ -107,40 +106,11 @@ def search_tile_both(
         InputError: if the dimensions differ or k < 1.
         ConfigError: if there is no such backend.
     """
-    back = k if backward_k is None else backward_k
-    _check(rows, columns, min(k, back))
-    kernel = nominator(backend, threads, len(rows), len(columns), rows.values.shape[1])
-    found = search_both(rows.values, columns.values, (k, back), kernel, thread_count(threads))
+    found = search_arrays(
+        rows.values, columns.values, k, backward_k=backward_k, backend=backend, threads=threads
+    )
     return _table(rows, columns, found[0], FORWARD), _table(columns, rows, found[1], BACKWARD)
 
 
-def _check(queries: Vectors, index: Vectors, k: int) -> None:
-    if queries.values.shape[1] != index.values.shape[1]:
-        raise InputError(
-            "knn: both sides must have one dimension, but have "
-            f"{queries.values.shape[1]} and {index.values.shape[1]}; embed them with one encoder"
-        )
-    if not 1 <= k <= _MOST_K:
-        raise InputError(f"knn: k must be at least 1 and at most {_MOST_K}, but is {k}")
-
-
 def _table(queries: Vectors, index: Vectors, found: TopK, direction: str) -> pa.Table:
-    count, k = found.similarity.shape
-    longest = max(pc.max(pc.binary_length(ids)).as_py() or 0 for ids in (queries.ids, index.ids))
-    if count * k * longest > _MOST_ID_BYTES:
-        raise CapacityError(
-            f"knn: neighbours of a tile must hold at most {_MOST_ID_BYTES} bytes of ids, but {count} "
-            f"rows with {k} each hold more; lower execution.tile_rows, or k"
-        )
-    query = np.repeat(np.arange(count), k)
-    rank = np.tile(np.arange(1, k + 1, dtype=np.int16), count)
-    return pa.table(
-        [
-            queries.ids.take(pa.array(query)),
-            index.ids.take(pa.array(found.row.ravel())),
-            pa.array(found.similarity.ravel()),
-            pa.array(rank),
-            pa.repeat(pa.scalar(direction, pa.string()), count * k),
-        ],
-        schema=NEIGHBOR,
-    )
+    return neighbor_table(queries.ids, index.ids, found.row, found.similarity, direction)

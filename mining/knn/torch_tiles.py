@@ -2,7 +2,7 @@
 
 On a GPU a tile is a product of float16 with float32 sums. Its k best are found through maxima of groups
 of 128: the k best of a row lie in the k groups of the highest maxima. On a CPU (``exact-torch``)
-it is the plain counterpart of the compiled scan, which needs no compiler.
+it is the plain counterpart of the compiled scan.
 
 R rows and W columns of a tile, P nominees, G groups.
 """
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mining.contract.errors import CapacityError
-from mining.knn.backend import Nominees, float32_bound, nominees_above
+from mining.knn.backend import Nominees, Stored, float32_bound, nominees_above
 from mining.knn.keys import keys
 
 if TYPE_CHECKING:
@@ -56,11 +56,7 @@ class TorchTiles:
     fused: bool | None = None
 
     def nominate(
-        self,
-        rows: NDArray[np.float16],
-        columns: NDArray[np.float16],
-        forward: int,
-        backward: int,
+        self, rows: Stored, columns: Stored, forward: int, backward: int
     ) -> tuple[Nominees, Nominees]:
         """See :class:`mining.knn.backend.Nominator`."""
         import torch
@@ -101,7 +97,7 @@ class TorchTiles:
         fused = installed() and dim <= _FUSED_DIM if self.fused is None else self.fused
         return tops if fused else _plain_tops
 
-    def _loaded(self, values: NDArray[np.float16]) -> torch.Tensor:
+    def _loaded(self, values: Stored) -> torch.Tensor:
         """Rows on the device, whole groups of them: those that only fill one are zeros."""
         import torch
 

@@ -6,9 +6,8 @@ C pairs, S sources, T targets.
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
-
-_FEW = 1 << 16  # pairs; so many the plain loop takes in the time that numba takes to start
 
 
 def one_to_one(src: NDArray[np.int64], tgt: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -21,12 +20,20 @@ def one_to_one(src: NDArray[np.int64], tgt: NDArray[np.int64]) -> NDArray[np.boo
     Returns:
         bool [C]: pairs taken.
     """
-    if len(src) < _FEW:
-        return np.array(_plain(src, tgt), dtype=np.bool_)
-    from mining.score.greedy import take_greedily
-
     sizes = int(src.max(initial=-1)) + 1, int(tgt.max(initial=-1)) + 1
-    return np.asarray(take_greedily(src, tgt, *sizes), dtype=np.bool_)
+    return np.asarray(_take(src, tgt, *sizes), dtype=np.bool_)
+
+
+@njit(cache=True)
+def _take(src, tgt, sources, targets):  # type: ignore[no-untyped-def]
+    taken = np.zeros(len(src), np.bool_)
+    used_src, used_tgt = np.zeros(sources, np.bool_), np.zeros(targets, np.bool_)
+    for pair in range(len(src)):
+        if not used_src[src[pair]] and not used_tgt[tgt[pair]]:
+            used_src[src[pair]] = True
+            used_tgt[tgt[pair]] = True
+            taken[pair] = True
+    return taken
 
 
 def is_first(codes: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -35,16 +42,3 @@ def is_first(codes: NDArray[np.int64]) -> NDArray[np.bool_]:
     first = np.empty(int(codes.max(initial=-1)) + 1, dtype=np.int64)
     first[codes[::-1]] = position[::-1]  # the last assignment to a place stands: the first position
     return np.asarray(first[codes] == position, dtype=np.bool_)
-
-
-def _plain(src: NDArray[np.int64], tgt: NDArray[np.int64]) -> list[bool]:
-    used_src: set[int] = set()
-    used_tgt: set[int] = set()
-    taken = []
-    for s, t in zip(src.tolist(), tgt.tolist(), strict=True):
-        free = s not in used_src and t not in used_tgt
-        if free:
-            used_src.add(s)
-            used_tgt.add(t)
-        taken.append(free)
-    return taken

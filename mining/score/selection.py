@@ -8,16 +8,17 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mining.contract.errors import InputError
+from mining.contract.ids import pair_ids
 from mining.contract.schemas import REJECT
 from mining.score.candidates import Candidates
 from mining.score.margins import Scored
 from mining.score.one_to_one import one_to_one
-from mining.score.pair_ids import pair_id_array
 from mining.score.settings import ScoreSettings
 
 _REASONS = np.array(["", "below_threshold", "above_score_max", "not_best", "not_mutual", "overlap"])
 KEPT, _BELOW, _ABOVE, NOT_BEST, _NOT_MUTUAL, OVERLAP = range(6)  # places in it
 _STAGE = "pairs"
+_BATCH_ROWS = 65536
 
 
 def select(candidates: pa.Table, settings: ScoreSettings) -> tuple[pa.Table, pa.Table]:
@@ -109,8 +110,7 @@ def split(
     if rival is not None:
         beaten = np.flatnonzero(rival[lost] >= 0)
         names = _pair_ids(candidates.take(rival[lost][beaten]))
-        named = names.combine_chunks()
-        longer = pc.binary_join_element_wise(detail.take(pa.array(beaten)), named, ", overlaps ")
+        longer = pc.binary_join_element_wise(detail.take(pa.array(beaten)), names, ", overlaps ")
         detail = pc.replace_with_mask(detail, pa.array(rival[lost] >= 0), longer)
     reasons = pa.DictionaryArray.from_arrays(pa.array(reason[lost]), pa.array(_REASONS))
     rejected = pa.table(
@@ -125,6 +125,14 @@ def split(
     return candidates.take(np.flatnonzero(reason == KEPT)).table(), rejected
 
 
-def _pair_ids(rows: Candidates) -> pa.ChunkedArray:
-    of = rows.scored
-    return pair_id_array((rows.src_ids, of.src), (rows.tgt_ids, of.tgt))
+def _pair_ids(rows: Candidates) -> pa.Array:
+    src, tgt = rows.scored.src, rows.scored.tgt
+    names = (
+        name
+        for start in range(0, len(src), _BATCH_ROWS)  # bounds the Python strings alive
+        for name in pair_ids(
+            rows.src_ids.take(pa.array(src[start : start + _BATCH_ROWS])).to_pylist(),
+            rows.tgt_ids.take(pa.array(tgt[start : start + _BATCH_ROWS])).to_pylist(),
+        )
+    )
+    return pa.array(names, pa.string(), size=len(src))

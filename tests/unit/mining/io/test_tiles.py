@@ -13,7 +13,7 @@ from mining.contract.schemas import BACKWARD, FORWARD
 from mining.contract.vectors import to_stored
 from mining.io.filesystem import Storage
 from mining.io.tiles import TILE, Tiles, neighbors_of, tile_address, tile_of
-from mining.knn import Vectors, search_tile_both
+from mining.knn import Vectors, search_arrays, search_tile_both
 
 STORAGE = Storage()
 
@@ -29,11 +29,12 @@ def test_neighbours_come_back_from_a_file(tmp_path: Path, n: int, m: int, k: int
     x, y = vectors("x", n, 1), vectors("y", m, 2)
     tiles = Tiles(folder=str(tmp_path), storage=STORAGE)
     sides = ((x, y, FORWARD), (y, x, BACKWARD))
-    for found, (queries, index, direction) in zip(search_tile_both(x, y, k), sides, strict=True):
+    tables, arrays = search_tile_both(x, y, k), search_arrays(x.values, y.values, k)
+    for table, found, (queries, index, direction) in zip(tables, arrays, sides, strict=True):
         address = tile_address(direction, "index", k)
-        tiles.write(address, tile_of(found, index.ids))
+        tiles.write(address, tile_of(found.row, found.similarity))
         assert tiles.holds(address, len(queries) * min(k, len(index)))
-        assert neighbors_of(tiles.read(address), queries.ids, index.ids, direction) == found
+        assert neighbors_of(tiles.read(address), queries.ids, index.ids, direction) == table
 
 
 def test_an_address_is_of_both_blocks_their_roles_and_k() -> None:
