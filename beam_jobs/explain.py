@@ -253,11 +253,12 @@ class _Way:
                 continue
             true = true_rank(vector, self._pool(direction, other.lang), other.id, similarity)
             nearest = f"; the last of those {last[0]} has {last[1]:.6f}" if last else ""
+            # only an approximate index leaves out one of the nearest
+            missed = true <= self.knn.k_of(direction)
+            index = self.plan.run.config.mining.index
+            why = f"missed by the index {index}" if missed else "not among its nearest"
             self.lines.append(
-                (
-                    "neighbours",
-                    f"rank {true} of {size} from the {label}: not among its nearest{nearest}",
-                )
+                ("neighbours", f"rank {true} of {size} from the {label}: {why}{nearest}")
             )
         return found
 

@@ -12,6 +12,7 @@ from beam_jobs.plan import Plan
 from beam_jobs.sampling import Counted
 from beam_jobs.thresholds import score_settings
 from mining.config import Config
+from mining.config.model import EXACT
 from mining.contract.schemas import SPEECH
 from mining.forecast import Estimate, measure_kernels, priced
 from mining.forecast.kernels import flops
@@ -111,7 +112,14 @@ def _notes(
             )
     for name, task in plan.run.config.tasks.items():
         if task.documents is not None:
-            notes.append(f"tasks.{name}: forecast as if documents were not there, which is too dear")
+            notes.append(
+                f"tasks.{name}: forecast as if documents were not there, which is too dear"
+            )
+    if plan.run.config.mining.index != EXACT:
+        notes.append(
+            f"k-NN by {plan.run.config.mining.index}: forecast as an exact search, which is dearer "
+            "where the index pays"
+        )
     if asked.workers > 1:
         notes.append("every worker pays the fixed cost of a stage; the price counts it once")
     return tuple(notes)

@@ -4,12 +4,12 @@ A tile is one block of source rows against one block of target rows of a languag
 corpus by corpus, and a row that stands in two corpora is in a block of the first only. Results of
 tiles are kept by the content of their blocks (:mod:`mining.io.tiles`), so that a run with a further
 corpus searches only the tiles that hold its rows. The size of blocks follows
-``execution.tile_rows``; the result does not.
+``execution.tile_rows``; the result does not, unless ``mining.index`` is approximate.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from itertools import product
 from typing import ClassVar
@@ -19,6 +19,7 @@ import pyarrow as pa
 from beam_jobs.neighbors import SOURCE, TARGET, Neighbors
 from beam_jobs.stage import Unit
 from beam_jobs.tasks import LangPair
+from mining.config.model import EXACT
 from mining.contract.errors import DatasetError
 from mining.contract.schemas import BACKWARD, FORWARD, NEIGHBOR
 from mining.io.dataset import (
@@ -26,15 +27,28 @@ from mining.io.dataset import (
     read_json,
     read_receipt,
     remove_strays,
+    sum_counters,
     write_json,
 )
 from mining.io.filesystem import list_glob
 from mining.io.parquet import write_part
 from mining.io.pools import Block, blocks_of, content_of, read_block
 from mining.io.tiles import Tiles, neighbors_of, tile_address, tile_of
-from mining.knn import Vectors, merge_neighbors, search_arrays
+from mining.knn import (
+    Recall,
+    Stored,
+    TopK,
+    Vectors,
+    approximate_arrays,
+    measure_recall,
+    merge_neighbors,
+    search_arrays,
+)
 
 Place = tuple[str, str, int]  # of a block: side, language, number
+
+_SAMPLED = 100  # rows of a tile that an approximate search is judged by
+_RECALL = "recall."  # before the counters of what it found of them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,15 +61,30 @@ class _Facts:
 
 @dataclass(frozen=True, kw_only=True)
 class Knn(Neighbors):
-    """Neighbours of one task among all rows of the other side."""
+    """Neighbours of one task among all rows of the other side.
 
+    Attributes:
+        index: ``exact``, or an approximate index of every block.
+        probes: lists of it that a query looks into.
+    """
+
+    index: str = EXACT
+    probes: int = 1
     phases: ClassVar[tuple[str, ...]] = ("blocks", "tiles", "merge")
     version: ClassVar[int] = 2
 
     @cached_property
     def hash(self) -> str:
-        """Decided by the embeddings' bytes, the languages and k."""
-        return self.hash_of(self.decides())
+        """Decided by the embeddings' bytes, the languages and k; by an index and its blocks."""
+        decides = dict(self.decides())
+        if self.index != EXACT:
+            decides["index"] = (self.index, self.probes, self.run.config.execution.tile_rows)
+        return self.hash_of(decides)
+
+    def _how(self, direction: str) -> str:
+        """What of a search of two blocks decides its result."""
+        k = self.k_of(direction)
+        return f"{k}" if self.index == EXACT else f"{k} {self.index} {self.probes}"
 
     @property
     def _tiles(self) -> Tiles:
@@ -164,39 +193,45 @@ class Knn(Neighbors):
             self._tiles.holds(self._address(*pair, direction), self._due(*pair, direction))
             for direction, pair in ((FORWARD, (rows, columns)), (BACKWARD, (columns, rows)))
         )
-        if not there:
-            self._search(row, column)
-        similarities = 0 if there else rows.rows * columns.rows
-        return Receipt(
-            unit=unit.key,
-            counters={"tiles": 1, "tiles_searched": int(not there), "similarities": similarities},
-        )
+        seen = None if there else self._search(row, column)
+        counters = {
+            "tiles": 1,
+            "tiles_searched": int(not there),
+            "similarities": 0 if there else rows.rows * columns.rows,
+        }
+        if seen is not None:
+            counters |= {_RECALL + name: count for name, count in asdict(seen).items()}
+        return Receipt(unit=unit.key, counters=counters)
 
     def _address(self, queries: _Facts, index: _Facts, direction: str) -> str:
-        return tile_address(queries.content, index.content, self.k_of(direction))
+        return tile_address(queries.content, index.content, self._how(direction))
 
     def _due(self, queries: _Facts, index: _Facts, direction: str) -> int:
         """How many neighbours the rows of a tile have in it."""
         return queries.rows * min(self.k_of(direction), index.rows)
 
-    def _search(self, row: Place, column: Place) -> None:
-        """Search a tile and keep what was found, both ways."""
-        execution = self.run.config.execution
+    def _search(self, row: Place, column: Place) -> Recall | None:
+        """Search a tile and keep what was found, both ways; says what an approximate index missed."""
         rows, columns = self._vectors(row), self._vectors(column)
-        found = search_arrays(
-            rows.values,
-            columns.values,
-            self.forward_k,
-            backward_k=self.backward_k,
-            backend=execution.backend,
-            threads=execution.threads,
-        )
+        found, seen = self._found(rows.values, columns.values)
         facts = self._facts(row), self._facts(column)
         for direction, (queries, index), one in (
             (FORWARD, facts, found[0]), (BACKWARD, facts[::-1], found[1]),
         ):  # fmt: skip
             tile = tile_of(one.row, one.similarity)
             self._tiles.write(self._address(queries, index, direction), tile)
+        return seen
+
+    def _found(self, x: Stored, y: Stored) -> tuple[tuple[TopK, TopK], Recall | None]:
+        execution = self.run.config.execution
+        k, back, threads = self.forward_k, self.backward_k, execution.threads
+        if self.index == EXACT:
+            backend = execution.backend
+            return search_arrays(x, y, k, backward_k=back, backend=backend, threads=threads), None
+        found = approximate_arrays(
+            x, y, k, index=self.index, probes=self.probes, backward_k=back, threads=threads
+        )
+        return found, measure_recall(x, y, found, sample=_SAMPLED, threads=threads)
 
     def _merge(self, unit: Unit) -> Receipt:
         place, direction = tuple(unit.args["place"]), unit.args["direction"]
@@ -265,8 +300,8 @@ class Knn(Neighbors):
     def _references(self, task: str) -> str:
         return self.run.state("tiles_used", f"{task}.json")
 
-    def _used(self) -> list[tuple[int, list[str], list[str]]]:
-        """The tiles of this task: (k, contents of query blocks, contents of index blocks)."""
+    def _used(self) -> list[tuple[str, list[str], list[str]]]:
+        """The tiles of this task: (how, contents of query blocks, contents of index blocks)."""
         if not self.run.config.execution.keep_tiles:
             return []
         used = []
@@ -274,7 +309,10 @@ class Knn(Neighbors):
             rows, columns = (
                 [self._facts(p).content for p in places] for places in self._grid(pair)
             )
-            used += [(self.forward_k, rows, columns), (self.backward_k, columns, rows)]
+            used += [
+                (self._how(FORWARD), rows, columns),
+                (self._how(BACKWARD), columns, rows),
+            ]
         return used
 
     def tidy(self) -> None:
@@ -283,15 +321,19 @@ class Knn(Neighbors):
         used = [entry for uri in list_glob(self.run.state("tiles_used"), storage)
                 for entry in read_json(uri, storage)]  # fmt: skip
         self._tiles.remove_others(
-            tile_address(query, block, k)
-            for k, queries, index in used
+            tile_address(query, block, how)
+            for how, queries, index in used
             for query, block in product(queries, index)
         )
 
     def remark(self) -> str:
-        """How many tiles were there already, if any."""
-        done = self.receipts("tiles")
+        """How many tiles were there already, if any; and what an approximate index found."""
+        done, told = self.receipts("tiles"), []
         searched = sum(receipt.counters["tiles_searched"] for receipt in done)
-        if searched == len(done):
-            return ""
-        return f"{self.subject}: {searched} of {len(done)} tiles were searched, the others are kept ones"
+        if searched != len(done):
+            told.append(f"{searched} of {len(done)} tiles were searched, the others are kept ones")
+        if self.index != EXACT and searched:
+            counts = sum_counters(done)
+            seen = Recall(**{field.name: counts[_RECALL + field.name] for field in fields(Recall)})
+            told.append(f"{self.index}, {self.probes} lists a query: {seen}")
+        return f"{self.subject}: {'; '.join(told)}" if told else ""

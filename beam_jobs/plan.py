@@ -29,7 +29,7 @@ from encoders import EncoderCard, require_device
 from encoders.audio_tokens.card import AudioTokenizerCard
 from encoders.recognise import RecogniserCard
 from mining.config import Config
-from mining.config.model import DocumentPairs, Task
+from mining.config.model import EXACT, DocumentPairs, Task
 from mining.contract.errors import ConfigError, DatasetError, InputError
 from mining.contract.model_ref import RecogniserRef
 from mining.contract.schemas import SPEECH
@@ -71,7 +71,12 @@ class Plan:
             )
         _ = self.tokenizers
         settings = score_settings(config.mining)
-        for task in config.tasks.values():
+        for name, task in config.tasks.items():
+            if task.documents is not None and config.mining.index != EXACT:
+                raise ConfigError(
+                    f"mining.index: must be exact, since tasks.{name} mines within documents, but is "
+                    f"{config.mining.index}"
+                )
             calibration(config.mining, settings, config.model_of(task.sources[0]), self.run.storage)
             self._document_pairs(task)
         if config.execution.device == "cuda":
@@ -318,7 +323,8 @@ class Plan:
             "backward_k": self._k(task.sources),
         }
         if task.documents is None:
-            return Knn(**what)
+            mining = self.run.config.mining
+            return Knn(**what, index=mining.index, probes=mining.probes)
         documents = self._document_pairs(task)
         sides = [[dataset.manifest for dataset in side] for side in (sources, targets)]
         rows = max(sum(pool_sizes(pair, *sides)) for pair in lang_pairs)

@@ -114,13 +114,8 @@ def _search(
     """Neighbours both ways; says what people should know."""
     if how.index != "exact":
         found = approximate_arrays(x, y, k, index=how.index, probes=how.probes, threads=how.threads)
-        if len(x) and len(y):
-            seen = measure_recall(x, y, found, threads=how.threads)
-            say(
-                f"k-NN by {how.index}, {how.probes} lists a query: of {seen.queries} sampled rows it "
-                f"found {seen.recall:.2%} of the {found[0].row.shape[1]} nearest and "
-                f"{seen.best_kept:.2%} of the best candidates"
-            )
+        seen = measure_recall(x, y, found, threads=how.threads)
+        say(f"k-NN by {how.index}, {how.probes} lists a query: {seen}")
         return found
     backend = how.backend
     if backend == AUTO:

@@ -15,6 +15,7 @@ from mining.contract.languages import canonical_language
 from mining.contract.model_ref import ModelRef, RecogniserRef
 
 NONE = "none"  # threshold: keep all that are selected
+EXACT = "exact"  # index: every neighbour is found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,6 +268,11 @@ class Mining:
         speech_k: neighbours searched where the other side is speech that is cut into overlapping
             candidates: those that overlap a nearer one are left out of the ``k`` that the margin
             averages over, so more must be found. Not given: 16 k.
+        index: how neighbours are found: ``exact``, or an approximate index of FAISS
+            (:data:`mining.knn.INDEXES`) of each block of ``execution.tile_rows`` rows, which then
+            decides the result, too: make it as large as memory allows, since an index pays by being
+            large. Not within documents.
+        probes: lists of such an index that a query looks into. 128 in stopes.
     """
 
     preset: Literal["laser", "stopes", "sentence-transformers", "speech-vecalign"] | None = None
@@ -278,6 +284,8 @@ class Mining:
     score_max: float | None = None
     speech_k: int | None = setting(default=None, low=1, high=16384)
     calibration: str | None = None
+    index: Literal["exact", "ivf-flat", "ivf-pq", "ivf-fastscan"] = "exact"
+    probes: int = setting(default=128, low=1)
 
 
 @dataclass(frozen=True, kw_only=True)

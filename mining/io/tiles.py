@@ -1,10 +1,10 @@
 """Results of searched tiles, kept by what was searched, for any later run of the same output.
 
 A result is one direction of a tile: every row of a block of queries against a block of index rows. Its
-address is made of the bytes of both blocks, k, and the definition of similarity; so whoever asks for
-the same search finds it, under whatever task, and nothing else can be taken for it. The ids stand in
-the blocks: a result holds positions only, about 8 bytes a neighbour where NEIGHBOR rows take 16 to 20
-(blocks of 32,768 rows, k = 16 and 4).
+address is made of the bytes of both blocks, k (and the index, if it is approximate), and the definition
+of similarity; so whoever asks for the same search finds it, under whatever task, and nothing else can be
+taken for it. The ids stand in the blocks: a result holds positions only, about 8 bytes a neighbour where
+NEIGHBOR rows take 16 to 20 (blocks of 32,768 rows, k = 16 and 4).
 
 Q queries, N index rows, K = min(k, N) neighbours a query.
 """
@@ -38,15 +38,15 @@ TILE = pa.schema(
 )
 
 
-def tile_address(queries: str, index: str, k: int) -> str:
+def tile_address(queries: str, index: str, how: int | str) -> str:
     """Where the result of a search is kept: 32 hex digits.
 
     Args:
         queries: digest of the queries' ids and vectors (:func:`mining.io.pools.content_of`).
         index: of the index rows.
-        k: neighbours wanted.
+        how: neighbours wanted; where they are found approximately, that with all that decides which.
     """
-    text = f"tile {_DEFINITION} {queries} {index} {k}"
+    text = f"tile {_DEFINITION} {queries} {index} {how}"
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:32]
 
 

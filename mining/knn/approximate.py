@@ -1,4 +1,4 @@
-"""Approximate search by FAISS' inverted lists. What it finds is re-scored; what it misses is measured.
+"""Approximate search by FAISS' inverted lists. What it finds is re-scored.
 
 Q queries, N index rows, D dimensions, K neighbours.
 """
@@ -11,11 +11,11 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mining.contract.errors import ConfigError, InputError
+from mining.knn.arrays import checked
 from mining.knn.backend import Nominees, Stored
-from mining.knn.backends import nominator, thread_count
+from mining.knn.backends import thread_count
 from mining.knn.exact import TopK, search_both
 from mining.knn.faiss_flat import faiss_with
 
@@ -101,6 +101,10 @@ class Approximate:
             faiss.METRIC_INNER_PRODUCT,
         )
         step = -(-len(index) // (lists * _TRAIN_ROWS))
+        # so few rows a list make lists as good as any: FAISS would warn on stderr, past every --quiet
+        faiss.extract_index_ivf(
+            built.base_index if self.index == "ivf-fastscan" else built
+        ).cp.min_points_per_centroid = 1
         built.train(index[::step].astype(np.float32))
         for start in range(0, len(index), _BLOCK_ROWS):
             built.add(index[start : start + _BLOCK_ROWS].astype(np.float32))
@@ -134,57 +138,6 @@ def list_count(rows: int) -> int:
     return _LISTS[place] if place else max(1, int(rows**0.5))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recall:
-    """What an approximate search found of the truth, for sampled queries.
-
-    Attributes:
-        queries: of one side, that were searched exactly.
-        recall: share of their K nearest that were found.
-        best_kept: share of queries whose best candidate by ratio margin is the same, with exact means of
-            both its rows: what mining would have paired.
-    """
-
-    queries: int
-    recall: float
-    best_kept: float
-
-
-def measure_recall(
-    x: Stored,
-    y: Stored,
-    found: tuple[TopK, TopK],
-    *,
-    sample: int = 500,
-    threads: int | None = None,
-) -> Recall:
-    """Hold some rows of ``x``, evenly spread, against the truth.
-
-    Args:
-        x: float16 [N, D], N > 0.
-        y: float16 [M, D], M > 0.
-        found: what :func:`approximate_arrays` found.
-        sample: rows of ``x``.
-        threads: of the exact search.
-    """
-    queries = np.unique(np.linspace(0, len(x) - 1, min(sample, len(x))).astype(np.int64))
-    k = found[0].row.shape[1]
-    exact = _exact(x[queries], y, k, threads)
-    hits = [
-        len(np.intersect1d(a, b)) for a, b in zip(exact.row, found[0].row[queries], strict=True)
-    ]
-    targets, place = np.unique(exact.row, return_inverse=True)
-    means = _exact(y[targets], x, found[1].row.shape[1], threads).similarity.mean(axis=1)
-    true = _best(exact.row, exact.similarity, means[place.reshape(exact.row.shape)])
-    own = found[0].row[queries], found[0].similarity[queries]
-    approximate = _best(*own, found[1].similarity.mean(axis=1)[own[0]])
-    return Recall(
-        queries=len(queries),
-        recall=float(np.sum(hits)) / exact.row.size,
-        best_kept=float(np.mean(true == approximate)),
-    )
-
-
 def approximate_arrays(
     x: Stored,
     y: Stored,
@@ -192,6 +145,7 @@ def approximate_arrays(
     *,
     index: str,
     probes: int,
+    backward_k: int | None = None,
     threads: int | None = None,
 ) -> tuple[TopK, TopK]:
     """About the nearest rows of the other side, both ways; their similarities are exact.
@@ -200,21 +154,8 @@ def approximate_arrays(
 
     Raises:
         ConfigError: if there is no such index.
-        InputError: if the vectors do not fit it.
+        InputError: if the vectors do not fit it, or are none.
     """
+    wanted = checked(x, y, k, backward_k)
     count = thread_count(threads)
-    return search_both(x, y, (k, k), Approximate(index=index, probes=probes, threads=count), count)
-
-
-def _exact(queries: Stored, index: Stored, k: int, threads: int | None) -> TopK:
-    kernel = nominator("exact", threads, len(queries), len(index), queries.shape[1])
-    return search_both(queries, index, (k, 1), kernel, thread_count(threads))[0]
-
-
-def _best(
-    row: NDArray[np.int64], similarity: NDArray[np.float32], means: NDArray[np.float32]
-) -> NDArray[np.int64]:
-    """The candidate of the highest ratio margin of each query: int64 [Q]."""
-    own = similarity.mean(axis=1, keepdims=True)
-    margin = similarity / np.maximum((own + means) / 2.0, 1e-6)
-    return np.asarray(row[np.arange(len(row)), margin.argmax(axis=1)])
+    return search_both(x, y, wanted, Approximate(index=index, probes=probes, threads=count), count)

@@ -34,6 +34,19 @@ def search_arrays(
         InputError: if the arrays are not float16 of one dimension, or k < 1.
         ConfigError: if there is no such backend.
     """
+    wanted = checked(x, y, k, backward_k)
+    kernel = nominator(backend, threads, len(x), len(y), x.shape[1])
+    return search_both(x, y, wanted, kernel, thread_count(threads))
+
+
+def checked(
+    x: NDArray[np.float16], y: NDArray[np.float16], k: int, backward_k: int | None
+) -> tuple[int, int]:
+    """Neighbours of a row of ``x``, and of ``y``; None: as many.
+
+    Raises:
+        InputError: if the arrays are not float16 of one dimension, or k < 1.
+    """
     back = k if backward_k is None else backward_k
     for side in (x, y):
         if side.ndim != 2 or side.dtype != np.dtype("<f2"):
@@ -48,5 +61,4 @@ def search_arrays(
         )
     if min(k, back) < 1:
         raise InputError(f"knn: k must be at least 1, but is {min(k, back)}")
-    kernel = nominator(backend, threads, len(x), len(y), x.shape[1])
-    return search_both(x, y, (k, back), kernel, thread_count(threads))
+    return k, back

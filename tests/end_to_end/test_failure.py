@@ -42,11 +42,12 @@ class Disk:
 def test_a_full_disk_at_every_write_loses_nothing(
     world: World, mining: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.change(partitions=2)
+    task = {"source": "texts", "target": "texts", "langs": ["deu-eng"]}
+    world.change(partitions=2, tasks={"tt": task})
     disk = Disk(monkeypatch)
     assert mining("run", "--config", world.config).code == 0
     writes, digest = disk.count, world.digest()
-    assert writes > 30
+    assert writes > 30, writes
     for number in range(2 * writes):
         output = world.folder / f"out-{number}"
         disk.count, disk.fail_at, disk.after = 0, number // 2, bool(number % 2)

@@ -45,20 +45,24 @@ def plain_words(text: str) -> set[str]:
 
 @pytest.mark.realdata
 def test_real_words_come_out_in_order(recogniser, spoken):
+    said, heard = 0, 0
     for lang, pairs in spoken.items():
         clips = [clip for clip, _ in pairs]
         transcripts = recogniser.transcribe(clips, lang)
         assert recogniser.transcribe(clips, lang) == transcripts
         for (clip, sentence), transcript in zip(pairs, transcripts, strict=True):
-            said = plain_words(sentence)
-            heard = plain_words("".join(word.text for word in transcript.words))
-            assert len(said & heard) >= 0.6 * len(said)
+            words = plain_words(sentence)
+            said += len(words)
+            heard += len(words & plain_words("".join(word.text for word in transcript.words)))
             edges = [edge for word in transcript.words for edge in (word.start_s, word.end_s)]
             assert edges == sorted(edges)
             assert edges[0] >= 0
             assert edges[-1] <= len(clip) / 16000 + 0.001
             assert transcript.no_speech_probability < 0.5
             assert not transcript.repetition_cut
+    # of all clips together: int8 kernels differ from processor to processor, and with them what a
+    # single hard clip is taken for
+    assert heard >= 0.7 * said
 
 
 @pytest.mark.realdata
