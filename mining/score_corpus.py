@@ -80,9 +80,9 @@ def score_corpus(
     """Score every row among the sentences of its language pair.
 
     The neighbourhood of a source is the distinct targets of all rows of its language pair, its own
-    partner among them, and the other way round (Artetxe and Schwenk 2019, equation 2; as
-    Speech-Vecalign's ``score_align.py``). Rows with equal sentences get equal figures. Equal
-    similarities are ranked by segment_id, as in a run.
+    partner among them, and the pool's sentences of the target language; and the other way round (Artetxe
+    and Schwenk 2019, equation 2; as Speech-Vecalign's ``score_align.py``). Rows with equal sentences get
+    equal figures. Equal similarities are ranked by segment_id, as in a run.
 
     Args:
         rows: the pairs and their M sentences.
@@ -94,11 +94,12 @@ def score_corpus(
     reason, detail = _reasons(rows, refused)
     open_rows = np.array([row for row, why in enumerate(reason) if why is None], np.int64)
     langs = np.array(rows.sentences["lang"].to_pylist(), dtype=object)
+    pool = rows.pool[~np.isin(rows.pool, list(refused))]
     columns = _Columns(len(reason))
     told = []
     for pair, some in _by_langs(rows, open_rows, langs):
-        src_ids, src = _pool(rows, rows.src[some])
-        tgt_ids, tgt = _pool(rows, rows.tgt[some])
+        src_ids, src = _pool(rows, rows.src[some], pool[langs[pool] == pair[0]])
+        tgt_ids, tgt = _pool(rows, rows.tgt[some], pool[langs[pool] == pair[1]])
         found = score_pairs(
             vectors[src_ids], vectors[tgt_ids], (src, tgt), settings,
             threads=threads,
@@ -201,9 +202,10 @@ def _by_langs(
     return [(pair, np.array(found[pair], np.int64)) for pair in sorted(found)]
 
 
-def _pool(rows: PairRows, sentences: Ints) -> tuple[Ints, Ints]:
+def _pool(rows: PairRows, sentences: Ints, others: Ints) -> tuple[Ints, Ints]:
     """Distinct sentences by segment_id, and each of ``sentences`` as a position among them."""
-    distinct, place = np.unique(sentences, return_inverse=True)
+    distinct, place = np.unique(np.concatenate([sentences, others]), return_inverse=True)
+    place = place[: len(sentences)]
     ids = rows.sentences["segment_id"].combine_chunks().take(pa.array(distinct))
     order = pc.sort_indices(ids).to_numpy().astype(np.int64)
     position = np.empty(len(order), dtype=np.int64)

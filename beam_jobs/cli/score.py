@@ -15,6 +15,7 @@ from mining.contract.errors import ConfigError
 from mining.contract.languages import canonical_language
 from mining.contract.model_ref import ModelRef
 from mining.contract.uris import canonical_uri
+from mining.io.filesystem import Storage
 from mining.score import PRESETS, ScoreSettings
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class _Given:
     model: ModelRef
     settings: ScoreSettings
     columns: PairColumns
+    pools: tuple[tuple[str, str], ...]
     device: str
     threads: int | None
 
@@ -51,6 +53,9 @@ class _Given:
 @click.option("--src-lang", default="src_lang", show_default=True, help="Column of its language.")
 @click.option("--tgt-lang", default="tgt_lang", show_default=True, help="Column of its language.")
 @click.option("--langs", metavar="SRC-TGT", help="Languages of all rows, such as deu-eng.")
+@click.option("--pool", "pools", multiple=True, metavar="LANG=FILES",
+              help="Further sentences that rows are compared with: plain lines, or a column text. "
+              "May be repeated.")  # fmt: skip
 @click.option("--no-header", is_flag=True,
               help="TSV or CSV without a line of names; columns are then 0, 1, 2...")  # fmt: skip
 @click.option("--preset", type=click.Choice(sorted(PRESETS)), help="k and margin of another tool.")
@@ -67,8 +72,9 @@ def score_command(pairs: str, target: str, no_header: bool, quiet: bool, **optio
     columns, and with similarity, margin_score, src_mean_similarity, tgt_mean_similarity,
     forward_rank, backward_rank (empty beyond k) and mutual; or with the reason why it cannot be scored.
 
-    Neighbours are searched among the corpus' own sentences of the same language pair, equal ones
-    counted once. Scores depend on how many those are: compare them within one corpus. Text only:
+    Neighbours are searched among the corpus' own sentences of the same language pair and those of
+    --pool, equal ones counted once. Scores depend on how many those are: compare them within one corpus,
+    or give every corpus the same large pool. Text only:
     speech is not embedded here, a pair of speech is scored by its transcripts if it has them.
 
     Memory: the whole corpus, the vectors of its distinct sentences (2 bytes a dimension), and the k
@@ -80,7 +86,6 @@ def score_command(pairs: str, target: str, no_header: bool, quiet: bool, **optio
 
     from encoders import load_encoder
     from encoders.sentences import embed_sentences
-    from mining.io.filesystem import Storage
     from mining.io.parquet import write_table
     from mining.score_corpus import score_corpus, with_figures
     from mining.text.pair_files import read_pair_files
@@ -90,7 +95,7 @@ def score_command(pairs: str, target: str, no_header: bool, quiet: bool, **optio
     storage = Storage(options=given.config.execution.storage if given.config else {})
     where = canonical_uri(pairs)
     corpus = read_pair_files(where, storage, header=not no_header)
-    rows = prepare_pairs(corpus, given.columns, where)
+    rows = prepare_pairs(corpus, given.columns, where, _read_pools(given.pools, storage, progress))
     langs = pc.unique(rows.sentences["lang"]).to_pylist()
     foreign = [lang for lang in langs if given.known and lang not in given.known]
     if foreign:
@@ -147,9 +152,43 @@ def _read_options(options: dict[str, Any]) -> _Given:
             tgt_lang=options["tgt_lang"],
             langs=_langs(options["langs"]),
         ),
+        pools=_pools(options["pools"]),
         device=options["device"] or (execution.device if execution else "auto"),
         threads=options["threads"] or (execution.threads if execution else None),
     )
+
+
+def _pools(given: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Language and files of each pool.
+
+    Raises:
+        ConfigError: if one does not read LANG=FILES.
+    """
+    found = []
+    for text in given:
+        lang, _, uri = text.partition("=")
+        code = canonical_language(lang)
+        if code is None or not uri:
+            raise ConfigError(
+                f"--pool: must read LANG=FILES, such as eng=news.txt, but is {text!r}"
+            )
+        found.append((code, uri))
+    return tuple(found)
+
+
+def _read_pools(
+    pools: tuple[tuple[str, str], ...], storage: Storage, progress: Progress
+) -> list[tuple[str, str]]:
+    """Sentences of all pools; says how many, and what was refused."""
+    from mining.text.pool import read_pool
+
+    found = []
+    for lang, uri in pools:
+        sentences, refused = read_pool(canonical_uri(uri), lang, storage)
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(refused.items()))
+        progress.say(f"pool {lang}: {len(sentences)} sentences, refused: {reasons or 'none'}")
+        found += sentences
+    return found
 
 
 def _langs(text: str | None) -> tuple[str, str] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,15 +50,19 @@ class PairRows:
         src: int64 [N], the source's row in ``sentences``; -1: the row cannot be scored.
         tgt: int64 [N], the target's.
         damage: row -> why it cannot be scored.
+        pool: int64, ascending: rows of ``sentences`` that are neighbours of all pairs of their language.
     """
 
     sentences: pa.Table
     src: NDArray[np.int64]
     tgt: NDArray[np.int64]
     damage: dict[int, Damage]
+    pool: NDArray[np.int64]
 
 
-def prepare_pairs(pairs: PairFile, columns: PairColumns, where: str) -> PairRows:
+def prepare_pairs(
+    pairs: PairFile, columns: PairColumns, where: str, pool: Iterable[tuple[str, str]] = ()
+) -> PairRows:
     """Normalise both sides of every row and collapse equal sentences.
 
     Rows that could not be read keep their reason; others may be ``unknown_language``,
@@ -68,6 +72,7 @@ def prepare_pairs(pairs: PairFile, columns: PairColumns, where: str) -> PairRows
         pairs: of :func:`mining.text.pair_files.read_pair_files`.
         columns: which column holds what.
         where: for messages.
+        pool: language and normal form of further sentences; may be some of the pairs'.
 
     Raises:
         InputError: a column is missing or holds no text.
@@ -99,9 +104,11 @@ def prepare_pairs(pairs: PairFile, columns: PairColumns, where: str) -> PairRows
                     if not isinstance(one, Damage):
                         sides[side, row] = places.setdefault(one, len(places))
             row += 1
+    widening = [places.setdefault(one, len(places)) for one in pool]
     sentences, order = _sorted(list(places))
     src, tgt = (np.where(side < 0, -1, order[side]) if order.size else side for side in sides)
-    return PairRows(sentences=sentences, src=src, tgt=tgt, damage=damage)
+    added = np.unique(order[np.array(widening, np.int64)])
+    return PairRows(sentences=sentences, src=src, tgt=tgt, damage=damage, pool=added)
 
 
 def _sentence(lang: str | Damage, raw: str | Damage | None, side: str) -> tuple[str, str] | Damage:

@@ -159,3 +159,43 @@ def test_bad_input_is_one_line(
     assert words in failed.err
     assert "Traceback" not in failed.err
     assert not (tmp_path / "out.parquet").exists()
+
+
+def test_a_pool_widens_the_neighbourhood(tmp_path: Path, mining: Cli) -> None:
+    plain, wide = tmp_path / "plain.parquet", tmp_path / "wide.parquet"
+    base = (tsv(tmp_path), "--langs", "de-en", *SPELLING)
+    assert mining("score", *base, "--to", plain).code == 0
+    pool = tmp_path / "news.txt.gz"
+    lines = ["Constantinople!", "Konstantinopolis", " ", "Warsaw", OTHERS[0]]
+    pool.write_bytes(gzip.compress("\n".join(lines).encode()))
+    done = mining("score", *base, "--to", wide, "--pool", f"en={pool}")
+    assert done.code == 0, done.err
+    assert "pool eng: 4 sentences, refused: 1 empty" in done.err
+    before, after = figures(plain), figures(wide)
+    assert after[0]["src_mean_similarity"] > before[0]["src_mean_similarity"]
+    assert after[0]["tgt_mean_similarity"] == before[0]["tgt_mean_similarity"]
+    assert after[0]["margin_score"] < before[0]["margin_score"]
+    assert [row["similarity"] for row in after] == [row["similarity"] for row in before]
+    assert len(after) == len(before)
+    # a sentence that the corpus holds already changes nothing
+    pool.write_bytes(gzip.compress(OTHERS[0].encode()))
+    assert mining("score", *base, "--to", wide, "--pool", f"eng={pool}").code == 0
+    assert figures(wide) == before
+    # nor does one of another language
+    assert mining("score", *base, "--to", wide, "--pool", f"fra={pool}").code == 0
+    assert figures(wide) == before
+
+
+@pytest.mark.parametrize(
+    ("pool", "said"),
+    [("news.txt", "must read LANG=FILES"), ("xx=news.txt", "must read LANG=FILES"),
+     ("eng=none.txt", "none.txt")],
+)  # fmt: skip
+def test_a_pool_that_cannot_be_is_one_line(
+    tmp_path: Path, mining: Cli, pool: str, said: str
+) -> None:
+    done = mining("score", tsv(tmp_path), "--langs", "de-en", "--to", tmp_path / "a.parquet",
+                  *SPELLING, "--pool", pool)  # fmt: skip
+    assert done.code in (2, 3)
+    assert said in done.err
+    assert "Traceback" not in done.err
