@@ -344,8 +344,9 @@ class Execution:
             with a further corpus searches only the tiles that hold its rows. They take about
             8 k bytes a row and block of the other side, and the same the other way; a run needs that
             room while it searches in any case. ``false`` frees it when the neighbours are finished.
-        backend: k-NN backend: ``exact``, ``exact-prefix``, ``exact-cuda``, ``exact-torch`` or
-            ``faiss-flat``; ``auto`` chooses by the tile and the device. All give the same bytes.
+        backend: k-NN backend: ``exact``, ``exact-int8``, ``exact-prefix``, ``exact-cuda``,
+            ``exact-torch`` or ``faiss-flat``; ``auto`` chooses by the tile and the device. All give
+            the same bytes.
         device: ``auto`` takes a GPU if there is one.
         storage: fsspec options by protocol, e.g. ``{s3: {endpoint_url: ...}}``.
         rates: prices, for ``mining plan``.
