@@ -27,7 +27,7 @@ _SAMPLE = 4096  # rows a side whose mean is the centre
 # are computed while thresholds rise.
 _CODE_COST, _SCAN_COST, _FULL_SCAN_COST, _CANDIDATE_COST = 0.25, 30.0, 25.0, 20.0
 _WORTH = 0.8  # of the cost of full products, above which codes are not tried
-_FEWEST_ROWS = 8192  # a side, below which there is little to save
+FEWEST_ROWS = 8192  # a side, below which there is little to save
 # A bound is made by 12 roundings of float32 numbers below 16 (lengths are at most 1.004, less a centre
 # 2.008). Doubled, since a threshold may be one, too. The roundings of x - a and of s q, together below
 # 2^-21 of either's length, are counted as lost.
@@ -99,7 +99,7 @@ def means(x: NDArray[np.float16], y: NDArray[np.float16]) -> Centres:
 
 
 def plan_codes(
-    x: NDArray[np.float16], y: NDArray[np.float16], k: int, *, fewest: int = _FEWEST_ROWS
+    x: NDArray[np.float16], y: NDArray[np.float16], k: int, *, fewest: int = FEWEST_ROWS
 ) -> Centres | None:
     """Centres, if on some rows of ``x`` bounds leave few pairs; None: full products are cheaper.
 
