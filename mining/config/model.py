@@ -342,6 +342,8 @@ class Execution:
             ``faiss-flat``; ``auto`` chooses by the tile and the device. All give the same bytes.
         device: ``auto`` takes a GPU if there is one.
         storage: fsspec options by protocol, e.g. ``{s3: {endpoint_url: ...}}``.
+        patience_s: how long an object store that is out of order is asked again, in seconds, after what
+            its own client tries; then the run ends, and the same command goes on from there.
         rates: prices, for ``mining plan``.
         dataflow: project, buckets, image and workers of a run on Dataflow.
         stages: what single stages need of a worker on Dataflow, e.g. ``{knn: {min_ram_gib: 64}}``.
@@ -355,6 +357,7 @@ class Execution:
     backend: str = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     storage: Mapping[str, Mapping[str, Any]] = setting(default={})
+    patience_s: float = setting(default=120.0, low=0.0, high=86400.0)
     rates: Rates = field(default_factory=Rates)
     dataflow: Dataflow | None = None
     stages: Stages = field(default_factory=Stages)
