@@ -8,9 +8,10 @@ from collections.abc import Mapping
 
 from mining.config import Config, Execution
 from mining.config.dataflow import BUCKET_FOLDER, Dataflow, StageResources
-from mining.config.model import DATAFLOW
+from mining.config.model import DATAFLOW, DocumentPairs
 from mining.contract.errors import ConfigError
 from mining.contract.uris import canonical_uri
+from mining.filter import shipped_sets
 
 # Phases of these stages that compute without a GPU: they only sort and join.
 _WITHOUT_GPU = {"transcribe": ("join",), "knn": ("blocks", "deal", "merge")}
@@ -124,4 +125,8 @@ def addresses(config: Config) -> list[tuple[str, str]]:
         found += [(f"corpora.{name}.uri", uri) for uri in corpus.uris]
         if corpus.audio_root is not None:
             found.append((f"corpora.{name}.audio_root", corpus.audio_root))
-    return found
+    for name, task in config.tasks.items():
+        if isinstance(task.documents, DocumentPairs):
+            found.append((f"tasks.{name}.documents.pairs", task.documents.pairs))
+    files = [name for name in config.contamination.sets if name not in shipped_sets()]
+    return [*found, *(("contamination.sets", uri) for uri in files)]

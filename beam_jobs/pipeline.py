@@ -75,7 +75,10 @@ def run_stages(stages: Sequence[Stage], beam_args: Sequence[str], progress: Prog
         try:
             pipeline = beam.Pipeline(runner=runner, options=options)
             build(pipeline, type(stages[0]), stages, execution)
-            pipeline.run().wait_until_finish()
+            result = pipeline.run()
+            if execution.runner == DATAFLOW:
+                progress.say(f"{stages[0].name}: Dataflow job {result.job_id()}")
+            result.wait_until_finish()
         # a runner may raise anything: what it carries is looked at
         except Exception as error:
             carried = unwrap(error)
@@ -174,6 +177,11 @@ def build_options(
             raise ConfigError(f"argument {argument!r}: name the runner before --, as --runner=NAME")
         if argument.split("=")[0] == "--dry_run":
             raise ConfigError(f"argument {argument!r}: write --dry_run before --")
+        if argument.split("=")[0] == "--template_location":
+            raise ConfigError(
+                f"argument {argument!r}: must be left out: a stage's units are those that the stages "
+                "before it made, and a template's are fixed"
+            )
     named = [] if runner == _LOCAL else [f"--runner={runner}"]
     try:
         options = PipelineOptions([*named, *own, *beam_args])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,14 @@ START = ROOT / "configs" / "dataflow" / "start.sh"
 def start(folder: Path, weights: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [START, "--id=1", "two words"],
-        env={**os.environ, "BOOT": "/bin/echo", "WEIGHTS_FOLDER": f"{folder}/weights"}
-        | {"WEIGHTS": weights, **environment},
+        env={
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "BOOT": "/bin/echo",
+            "WEIGHTS_FOLDER": f"{folder}/weights",
+            "WEIGHTS": weights,
+            **environment,
+        },
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 

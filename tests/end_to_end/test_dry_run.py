@@ -181,6 +181,8 @@ def test_what_is_wrong_is_one_line_before_anything_is_sent(world: World, mining:
         mining("run", "--config", world.config, "--", "--dry_run=True"), 2, "write --dry_run before"
     )
     refused(mining("run", "--config", on_dataflow(world)), 2, "output", "on an object store")
+    template = ("--", "--template_location=gs://acme/x")
+    refused(mining("run", "--config", EXAMPLE, "--dry_run", *template), 2, "must be left out")
     dry = ("run", "--config", EXAMPLE, "--dry_run", "--")
     with offline():
         for option in ("--temp_location=gs://No_Such/x", "--staging_location=/tmp"):

@@ -9,7 +9,7 @@ import pytest
 from beam_jobs.dataflow import check_buckets, flags, hints, require_reachable
 from mining.config import Config, Execution
 from mining.config.dataflow import Dataflow, StageResources, Stages
-from mining.config.model import Corpus, Task
+from mining.config.model import Contamination, Corpus, DocumentPairs, Task
 from mining.contract.errors import ConfigError
 
 L4 = "type:nvidia-l4;count:1;install-nvidia-driver"
@@ -83,4 +83,10 @@ def test_workers_do_not_see_a_local_disk() -> None:
     local = {"t": replace(corpus, uri=("gs://acme/t.tsv", "data/t.tsv"))}
     with pytest.raises(ConfigError, match=r"corpora.t.uri: must be .* data/t.tsv"):
         require_reachable(replace(config, corpora=local))
+    paired = Task(source="t", target="t", documents=DocumentPairs(pairs="pairs.tsv"))
+    with pytest.raises(ConfigError, match=r"tasks.tt.documents.pairs: must be .* pairs.tsv"):
+        require_reachable(replace(config, tasks={"tt": paired}))
+    sets = Contamination(sets=("ntrex", "own.txt"))
+    with pytest.raises(ConfigError, match=r"contamination.sets: must be .* own.txt"):
+        require_reachable(replace(config, contamination=sets))
     require_reachable(replace(config, output="out/x", execution=Execution()))
