@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from beam_jobs.dataflow import flags, require_reachable
 from beam_jobs.meter import timed_stage
 from beam_jobs.output import claim_output
 from beam_jobs.pipeline import build_options, run_stages
@@ -28,9 +29,10 @@ def run(plan: Plan, stages: Sequence[str], beam_args: Sequence[str], progress: P
         MiningError: for whatever is wrong; finished work stays and is not done again.
     """
     # what is wrong is said before any work, and before the folder is claimed
-    plan.check()
-    build_options(plan.run.config.execution.runner, beam_args)
     config = plan.run.config
+    require_reachable(config)
+    plan.check()
+    build_options(config.execution.runner, beam_args, flags(config.execution))
     claim_output(plan.run, replace(config, mining=effective(config.mining)))
     planned: dict[str, Callable[[], Sequence[Stage]]]
     planned = {

@@ -58,7 +58,8 @@ class Run:
     @property
     def storage(self) -> Storage:
         """Fsspec options."""
-        return Storage(options=self.config.execution.storage)
+        execution = self.config.execution
+        return Storage(options=execution.storage, patience_s=execution.patience_s)
 
     def dataset(self, kind: str, *names: str) -> str:
         """Folder of a dataset."""

@@ -33,6 +33,8 @@ def _show_warnings() -> None:
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     handler.addFilter(lambda record: record.name != "root")
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    # shows a traceback of every failure that it then raises
+    logging.getLogger("gcsfs").setLevel(logging.CRITICAL)
 
 
 def main() -> None:

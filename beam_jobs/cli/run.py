@@ -19,6 +19,9 @@ _HELP = {
 
 @click.command("run")
 @run_options
+@click.option("--dry_run", "--dry-run", is_flag=True,
+              help="Only build every stage's job for Dataflow, and say what is in it: no network, no "
+              "credentials, nothing is written.")  # fmt: skip
 def run_command(
     config_path: str,
     overrides: tuple[str, ...],
@@ -26,6 +29,7 @@ def run_command(
     runner: str | None,
     quiet: bool,
     beam_args: tuple[str, ...],
+    dry_run: bool,
 ) -> None:
     """Run all stages; judge the pairs if the config names gold.
 
@@ -39,6 +43,12 @@ def run_command(
 
     progress = Progress(quiet=quiet)
     plan = Plan(config, progress)
+    if dry_run:
+        from beam_jobs.dry_run import describe_jobs
+
+        for line in describe_jobs(plan, beam_args):
+            click.echo(line)
+        return
     if not run(plan, STAGES, beam_args, progress):
         progress.say("nothing to do: everything is up to date")
     click.echo(summarise(plan))

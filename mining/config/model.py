@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mining.config.binding import setting
+from mining.config.dataflow import Dataflow, Stages
 from mining.contract.languages import canonical_language
 from mining.contract.model_ref import ModelRef, RecogniserRef
 
+DATAFLOW = "DataflowRunner"
 NONE = "none"  # threshold: keep all that are selected
 EXACT = "exact"  # index: every neighbour is found
 
@@ -349,7 +351,11 @@ class Execution:
             the same bytes.
         device: ``auto`` takes a GPU if there is one.
         storage: fsspec options by protocol, e.g. ``{s3: {endpoint_url: ...}}``.
+        patience_s: how long an object store that is out of order is asked again, in seconds, after what
+            its own client tries; then the run ends, and the same command goes on from there.
         rates: prices, for ``mining plan``.
+        dataflow: project, buckets, image and workers of a run on Dataflow.
+        stages: what single stages need of a worker on Dataflow, e.g. ``{knn: {min_ram_gib: 64}}``.
     """
 
     runner: str = "DirectRunner"
@@ -360,7 +366,22 @@ class Execution:
     backend: str = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     storage: Mapping[str, Mapping[str, Any]] = setting(default={})
+    patience_s: float = setting(default=120.0, low=0.0, high=86400.0)
     rates: Rates = field(default_factory=Rates)
+    dataflow: Dataflow | None = None
+    stages: Stages = field(default_factory=Stages)
+
+    def __post_init__(self) -> None:
+        if self.runner == DATAFLOW and self.dataflow is None:
+            raise ValueError(
+                f"runner {DATAFLOW} needs dataflow with project, region, temp and image"
+            )
+        if self.device == "cpu" and (stages := self.stages.with_accelerator):
+            raise ValueError(
+                f"device must be auto where stages.{stages[0]} has an accelerator, but is cpu"
+            )
+        if self.dataflow is not None and self.dataflow.flexrs and self.stages != Stages():
+            raise ValueError("dataflow.flexrs must be left out where stages are given resources")
 
 
 @dataclass(frozen=True, kw_only=True)

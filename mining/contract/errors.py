@@ -54,3 +54,9 @@ class CapacityError(MiningError):
     """The machine cannot do it: disk full, memory or device missing (exit code 4)."""
 
     exit_code = 4
+
+
+class StorageError(MiningError):
+    """An object store does not answer for long: nothing is wrong with the data (exit code 4)."""
+
+    exit_code = 4
