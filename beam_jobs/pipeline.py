@@ -14,7 +14,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from beam_jobs.failure import UnitFailedError, unwrap
 from beam_jobs.progress import Progress
 from beam_jobs.stage import Stage, Unit, do_unit
-from mining.contract.errors import CapacityError, ConfigError, MiningError
+from mining.contract.errors import ConfigError, MiningError
 
 _LOCAL = "DirectRunner"
 _REFUSED = {
@@ -41,13 +41,6 @@ class DoUnits(beam.DoFn):
                 receipt = do_unit(stage, self._phase, unit)
             except MiningError as error:
                 raise UnitFailedError.of(error) from None
-            except MemoryError:
-                raise UnitFailedError.of(
-                    CapacityError(
-                        f"{stage.name} {stage.subject} {unit.key}: out of memory; lower "
-                        "execution.tile_rows or raise partitions"
-                    )
-                ) from None
             for name, count in receipt.counters.items() if receipt else ():
                 Metrics.counter(stage.name, name).inc(count)
             yield unit.key

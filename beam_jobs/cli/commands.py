@@ -11,11 +11,13 @@ from beam_jobs.cli.plan import plan_command
 from beam_jobs.cli.run import STAGE_COMMANDS, run_command
 from beam_jobs.cli.score import score_command
 from beam_jobs.cli.train import train_command
+from beam_jobs.cli.work import work_command
 
 COMMANDS = [
     plan_command,
     run_command,
     *STAGE_COMMANDS,
+    work_command,
     evaluate_command,
     calibrate_command,
     mine_command,

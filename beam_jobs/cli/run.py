@@ -34,7 +34,8 @@ def run_command(
     # Beam and torch take seconds to import: not before the command line and the config are right
     config = read_config(config_path, overrides, output, runner)
     from beam_jobs.plan import Plan
-    from beam_jobs.run import STAGES, run
+    from beam_jobs.run import run
+    from beam_jobs.sequence import STAGES
     from beam_jobs.summary import summarise
 
     progress = Progress(quiet=quiet)
