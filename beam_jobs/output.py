@@ -61,6 +61,16 @@ def _refuse_another(run: Run, before: Any, resolved: Any) -> None:
             )
 
 
+def read_resolved(output: str, storage: Storage) -> Any:
+    """The config that an output was made by, as plain values; None if the folder is no output.
+
+    Raises:
+        DatasetError: if it is damaged.
+    """
+    uri = f"{output}/{_RESOLVED}"
+    return _read(uri, storage) if exists(uri, storage) else None
+
+
 def _read(uri: str, storage: Storage) -> Any:
     try:
         found = yaml.safe_load(read_bytes(uri, storage))

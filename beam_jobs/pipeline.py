@@ -11,6 +11,7 @@ from apache_beam.metrics import Metrics
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+from beam_jobs.announced import announce
 from beam_jobs.failure import UnitFailedError, unwrap
 from beam_jobs.progress import Progress
 from beam_jobs.stage import Stage, Unit, do_unit
@@ -60,6 +61,7 @@ def run_stages(stages: Sequence[Stage], beam_args: Sequence[str], progress: Prog
     execution = stages[0].run.config.execution
     for stage in stages:
         stage.begin()
+        announce(stage)
     runner, options = build_options(execution.runner, beam_args)
     with progress.watching(stages):
         try:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from beam_jobs.announced import announce
 from beam_jobs.output import claim_output
 from beam_jobs.plan import Plan
 from beam_jobs.progress import Progress
@@ -86,6 +87,7 @@ class Worker:
             return
         for stage in left:
             stage.begin()
+            announce(stage)
         with self.progress.watching(left):
             for phase in stages[0].phases:
                 self._phase(stages, phase)
