@@ -12,7 +12,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from beam_jobs.announced import announce
-from beam_jobs.failure import UnitFailedError, unwrap
+from beam_jobs.failure import UnitFailedError, interruption, unwrap
 from beam_jobs.progress import Progress
 from beam_jobs.stage import Stage, Unit, do_unit
 from mining.contract.errors import ConfigError, MiningError
@@ -70,6 +70,8 @@ def run_stages(stages: Sequence[Stage], beam_args: Sequence[str], progress: Prog
             pipeline.run().wait_until_finish()
         # a runner may raise anything: what it carries is looked at
         except Exception as error:
+            if (stopped := interruption(error)) is not None:
+                raise stopped from None
             carried = unwrap(error)
             if carried is None and execution.runner == _LOCAL:
                 raise  # a fault of this program
