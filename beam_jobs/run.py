@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from beam_jobs.complete import require_complete
 from beam_jobs.meter import timed_stage
 from beam_jobs.output import claim_output
 from beam_jobs.pipeline import build_options, run_stages
@@ -24,6 +25,7 @@ def run(plan: Plan, stages: Sequence[str], beam_args: Sequence[str], progress: P
         Whether there was anything to do.
 
     Raises:
+        IncompleteError: all is done but for files that had to be left out.
         MiningError: for whatever is wrong; finished work stays and is not done again.
     """
     # what is wrong is said before any work, and before the folder is claimed
@@ -36,6 +38,7 @@ def run(plan: Plan, stages: Sequence[str], beam_args: Sequence[str], progress: P
         with timed_stage(name):
             found = stages_of(plan, name) if name in stages else ()
             worked |= _run_stage(name, found, beam_args, progress)
+    require_complete(plan)
     return worked
 
 

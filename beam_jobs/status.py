@@ -10,6 +10,7 @@ from typing import Any
 from beam_jobs.announced import Announced, announced, begun_at
 from beam_jobs.output import read_resolved
 from beam_jobs.pace import duration, often
+from beam_jobs.reading import INCOMPLETE
 from mining.contract.errors import InputError
 from mining.contract.uris import canonical_uri
 from mining.io.dataset import Receipt, has_manifest, read_manifest, read_receipt, sum_counters
@@ -105,9 +106,11 @@ def _row(home: str, one: Announced, storage: Storage) -> Row:
     row = Row(stage=one.stage, subject=one.subject, newest=max(times, default=None))
     folder = f"{home}/{one.folder}"
     if has_manifest(folder, one.hash, storage):
-        counters = read_manifest(folder, storage).counters
+        manifest = read_manifest(folder, storage)
+        counters, lacking = manifest.counters, manifest.attributes.get(INCOMPLETE)
+        state = "incomplete" if lacking else "finished"
         span = max(times, default=0.0) - (begun_at(home, one, storage) or 0.0)
-        return replace(row, state="finished", speed=_speed(counters, span), **_counts(counters))
+        return replace(row, state=state, speed=_speed(counters, span), **_counts(counters))
     done = [r for phase in there for r in _read(home, one, phase, there[phase], storage)]
     total = sum(map(len, there.values()))
     counts: dict[str, Any] = _counts(sum_counters(done)) if total <= _MOST_READ else {}
@@ -177,7 +180,11 @@ def _lines(rows: Sequence[Row]) -> Iterator[str]:
         ]
         yield "  ".join(cells).rstrip()
     newest = max((row for row in rows if row.newest), key=lambda row: row.newest or 0, default=None)
-    if all(row.state == "finished" for row in rows):
+    lacking = [row.subject for row in rows if row.state == "incomplete"]
+    if lacking:
+        names = ", ".join(lacking)
+        yield f"incomplete: {names} without files at which processes died; mining run names them"
+    elif all(row.state == "finished" for row in rows):
         yield "finished"
     elif newest is not None and newest.newest is not None:
         ago = duration(max(0.0, time.time() - newest.newest))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from beam_jobs.progress import Progress
 from mining.contract.errors import DatasetError
 
-# Seconds between two looks while nothing changes: growing, and at least ten times what a look took.
+# Seconds between two looks while nothing changes: growing, and at least twice what a look took.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S, _GROWTH = 0.1, 5.0, 1.5
 _SAY_AGAIN_S = 60.0
 
@@ -52,6 +52,6 @@ class Waiting:
             self.progress.say(f"waits for {what}")
             self._said = now
         look_s = 0.0 if self._slept is None else now - self._slept
-        time.sleep(min(max(self._pause_s, 10 * look_s), self.limit_s))
+        time.sleep(min(max(self._pause_s, 2 * look_s), self.limit_s))
         self._pause_s = min(self._pause_s * _GROWTH, _LONGEST_PAUSE_S)
         self._slept = time.monotonic()

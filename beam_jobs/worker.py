@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from beam_jobs.announced import announce
+from beam_jobs.complete import require_complete
 from beam_jobs.output import claim_output
 from beam_jobs.plan import Plan
 from beam_jobs.progress import Progress
@@ -66,6 +67,7 @@ class Worker:
         """Do the share of the named stages; wait where an earlier stage or phase is not finished.
 
         Raises:
+            IncompleteError: all is done but for files that had to be left out.
             MiningError: for whatever is wrong; finished work stays and is not done again.
         """
         self.plan.check()
@@ -78,6 +80,7 @@ class Worker:
                     self._stages(stages)
                 else:
                     self._wait_for_others(stages)
+        require_complete(self.plan)
 
     def _stages(self, stages: Sequence[Stage]) -> None:
         """The share of stages of one kind, phase by phase, and their end."""

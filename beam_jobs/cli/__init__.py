@@ -52,6 +52,9 @@ def main() -> None:
             click.echo(f"error: {line}", err=True)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort) as stopped:
+        from beam_jobs.attempts import withdraw_all  # loaded by whatever has something to withdraw
+
+        withdraw_all()
         again = shlex.join(["mining", *sys.argv[1:]])
         click.echo(f"stopped; what is done stays done; go on with: {again}", err=True)
         sys.exit(exit_code(stopped))

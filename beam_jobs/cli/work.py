@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 import click
 
 from beam_jobs.cli.options import config_options, read_config
 from beam_jobs.cli.run import STAGE_COMMANDS
 from beam_jobs.progress import Progress
-from mining.contract.errors import ConfigError
+from mining.contract.errors import ConfigError, IncompleteError
 
 _ALL = "all"
 _STAGES = tuple(str(command.name) for command in STAGE_COMMANDS)
@@ -57,11 +58,18 @@ def work_command(
         wait_s=60.0 * minutes,
         progress=progress,
     )
-    worker.work(_STAGES if stage == _ALL else (stage,))
-    by_stage = ", ".join(f"{name} {units}" for name, units in worker.done.items() if units)
-    click.echo(
-        f"shard {shard}: {worker.done.total()} units done" + (f" ({by_stage})" if by_stage else "")
-    )
+    try:
+        worker.work(_STAGES if stage == _ALL else (stage,))
+    except IncompleteError:
+        click.echo(f"shard {shard}: {_summary(worker.done)}")
+        raise
+    click.echo(f"shard {shard}: {_summary(worker.done)}")
+
+
+def _summary(done: Counter[str]) -> str:
+    """``12 units done (prepare 4, embed 8)``."""
+    by_stage = ", ".join(f"{name} {units}" for name, units in done.items() if units)
+    return f"{done.total()} units done" + (f" ({by_stage})" if by_stage else "")
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -339,6 +339,8 @@ class Execution:
         backend: k-NN backend: ``exact``, ``exact-prefix``, ``exact-cuda``, ``exact-torch`` or
             ``faiss-flat``; ``auto`` chooses by the tile and the device. All give the same bytes.
         device: ``auto`` takes a GPU if there is one.
+        tries: processes that may die while they read a file before it is left out, and the corpus'
+            dataset is ``incomplete``. The first may not know at which of a unit's files it died.
         storage: fsspec options by protocol, e.g. ``{s3: {endpoint_url: ...}}``.
         rates: prices, for ``mining plan``.
     """
@@ -350,6 +352,7 @@ class Execution:
     keep_tiles: bool = True
     backend: str = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    tries: int = setting(default=3, low=2, high=100)
     storage: Mapping[str, Mapping[str, Any]] = setting(default={})
     rates: Rates = field(default_factory=Rates)
 

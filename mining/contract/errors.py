@@ -46,6 +46,10 @@ class DatasetError(MiningError):
     """A dataset of an earlier stage is missing, incomplete or of another run (exit code 3)."""
 
 
+class IncompleteError(DatasetError):
+    """All is done but for files that had to be left out (exit code 3)."""
+
+
 class CheckpointError(MiningError):
     """A model folder cannot be loaded, or is not what it says (exit code 3)."""
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -41,13 +40,11 @@ def reading(world: World, *arguments: object) -> Iterator[subprocess.Popen[str]]
 
 def _writer(pipe: Path, process: subprocess.Popen[str]) -> int:
     """The pipe's other end, once somebody reads it."""
-    while True:
-        try:
+    while process.poll() is None:
+        with suppress(OSError):  # nobody reads it yet
             return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-        except OSError as error:
-            assert error.errno == errno.ENXIO, error
-        assert process.poll() is None, process.communicate()[1]
         time.sleep(0.02)
+    raise AssertionError(process.communicate()[1])
 
 
 @pytest.mark.parametrize(
@@ -71,4 +68,6 @@ def test_it_ends_at_once_and_says_how_to_go_on(
     assert [line for line in err.splitlines() if line.endswith(again)]
     strays = [path for path in world.output.rglob(".*") if path.is_file()]
     assert not strays  # no file was left half written
+    notes = list(world.output.glob("_state/prepare/*/*/begun/*"))
+    assert not notes  # it is not the file's fault
     assert mining(*arguments, "--config", world.config).code == 0
