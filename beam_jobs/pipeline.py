@@ -14,7 +14,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from beam_jobs.announced import announce
 from beam_jobs.failure import UnitFailedError, interruption, unwrap
 from beam_jobs.progress import Progress
-from beam_jobs.stage import Stage, Unit, do_unit
+from beam_jobs.stage import Stage, Unit, do_unit, units_left
 from mining.contract.errors import ConfigError, MiningError
 
 _LOCAL = "DirectRunner"
@@ -38,6 +38,8 @@ class DoUnits(beam.DoFn):
         del gate
         for index, unit in work:
             stage = self._stages[index]
+            if stage.run.limit.reached():
+                continue  # so do all that follow; the launcher says so in the end
             try:
                 receipt = do_unit(stage, self._phase, unit)
             except MiningError as error:
@@ -78,6 +80,8 @@ def run_stages(stages: Sequence[Stage], beam_args: Sequence[str], progress: Prog
             if carried is None:
                 carried = ConfigError(f"runner {execution.runner}: {_gist(error)}")
             raise carried from None
+    if stages[0].run.limit.reached() and (left := units_left(stages)):
+        raise stages[0].run.limit.error(left, stages[0].name)
     for stage in stages:
         stage.finish()
     stages[0].tidy()

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from beam_jobs.limit import Limit
 from beam_jobs.meter import timed_unit
 from mining.config import Config, stage_hash
 from mining.contract.errors import CapacityError, DatasetError, InputError
@@ -24,6 +25,7 @@ from mining.io.dataset import (
     Manifest,
     Receipt,
     read_receipt,
+    receipts_there,
     sum_counters,
     write_manifest,
     write_receipt,
@@ -46,9 +48,15 @@ class Unit:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What every stage needs to know of the run it belongs to."""
+    """What every stage needs to know of the run it belongs to.
+
+    Attributes:
+        config: of the run.
+        limit: when whoever does its units begins no further one.
+    """
 
     config: Config
+    limit: Limit = field(default_factory=Limit)
 
     @property
     def output(self) -> str:
@@ -222,6 +230,16 @@ def do_unit(stage: Stage, phase: str, unit: Unit) -> Receipt | None:
             "raise partitions"
         ) from None
     return receipt
+
+
+def units_left(stages: Sequence[Stage]) -> int:
+    """Units of all phases without a receipt."""
+    left = 0
+    for stage in stages:
+        for phase in stage.phases:
+            there = receipts_there(stage.receipts_folder(phase), stage.run.storage)
+            left += sum(unit.key not in there for unit in stage.units(phase))
+    return left
 
 
 def reason_counters(rejects: pa.Table) -> dict[str, int]:

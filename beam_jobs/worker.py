@@ -17,7 +17,7 @@ from beam_jobs.output import claim_output
 from beam_jobs.plan import Plan
 from beam_jobs.progress import Progress
 from beam_jobs.sequence import STAGES, by_kind, stages_of
-from beam_jobs.stage import Stage, Unit, do_unit
+from beam_jobs.stage import Stage, Unit, do_unit, units_left
 from beam_jobs.thresholds import effective
 from beam_jobs.waiting import Waiting
 from mining.io.dataset import receipts_there
@@ -109,14 +109,23 @@ class Worker:
         while missing := _missing(stages, work, phase):
             own = [place for place in missing if place in mine]
             for place in own:
+                self._heed_limit(stages)
                 index, unit = work[place]
                 done = do_unit(stages[index], phase, unit) is not None
                 self.done[stages[index].name] += done
             if not own:
+                self._heed_limit(stages)
                 of = f"{len(missing)} units of {'shard' if self.shard.count == 1 else 'shards'}"
                 waiting.pause(
                     len(missing), f"{stages[0].name}/{phase}: {of} {self.shard.of(missing)}"
                 )
+
+    def _heed_limit(self, stages: Sequence[Stage]) -> None:
+        """End here if nothing may be begun any more; to wait costs as much as to work."""
+        limit = self.plan.run.limit
+        if limit.reached():
+            left = units_left([stage for stage in stages if not stage.is_done()])
+            raise limit.error(left, stages[0].name)
 
     def _wait_for_others(self, stages: Sequence[Stage]) -> None:
         """Until stages are finished that this worker has no part in."""
@@ -127,6 +136,7 @@ class Worker:
                 for stage in left
                 for phase in stage.phases
             )
+            self._heed_limit(left)
             names = ", ".join(stage.subject for stage in left)
             waiting.pause(there, f"{stages[0].name} of {names}")
 

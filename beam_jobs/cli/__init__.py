@@ -10,7 +10,7 @@ import click
 
 from beam_jobs.cli.commands import COMMANDS
 from beam_jobs.cli.stopping import exit_code, stopping
-from mining.contract.errors import MiningError
+from mining.contract.errors import LimitReachedError, MiningError
 
 
 @click.group(commands=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
@@ -18,8 +18,9 @@ from mining.contract.errors import MiningError
 def cli() -> None:
     """Mine parallel sentences from unaligned corpora.
 
-    Exit codes: 0 done, 2 config or command line, 3 data, 4 capacity, 130 interrupted (Ctrl-C), 143
-    terminated (SIGTERM); 1 only where mining diff --exit-code finds a difference.
+    Exit codes: 0 done, 2 config or command line, 3 data, 4 capacity, 5 execution.max_hours or max_cost
+    reached with work left, 130 interrupted (Ctrl-C), 143 terminated (SIGTERM); 1 only where
+    mining diff --exit-code finds a difference.
     """
 
 
@@ -47,6 +48,9 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except LimitReachedError as error:
+        click.echo(f"{error}; go on with: {_again()}", err=True)
+        sys.exit(error.exit_code)
     except MiningError as error:
         for line in str(error).splitlines():
             click.echo(f"error: {line}", err=True)
@@ -55,6 +59,10 @@ def main() -> None:
         from beam_jobs.attempts import withdraw_all  # loaded by whatever has something to withdraw
 
         withdraw_all()
-        again = shlex.join(["mining", *sys.argv[1:]])
-        click.echo(f"stopped; what is done stays done; go on with: {again}", err=True)
+        click.echo(f"stopped; what is done stays done; go on with: {_again()}", err=True)
         sys.exit(exit_code(stopped))
+
+
+def _again() -> str:
+    """The command as it was called."""
+    return shlex.join(["mining", *sys.argv[1:]])

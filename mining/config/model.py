@@ -342,7 +342,11 @@ class Execution:
         tries: processes that may die while they read a file before it is left out, and the corpus'
             dataset is ``incomplete``. The first may not know at which of a unit's files it died.
         storage: fsspec options by protocol, e.g. ``{s3: {endpoint_url: ...}}``.
-        rates: prices, for ``mining plan``.
+        rates: prices, for ``mining plan`` and ``max_cost``.
+        max_hours: hours after which a command begins no further unit of work. What is begun is
+            finished, the command ends with exit code 5, and the same command goes on.
+        max_cost: the same, by what this machine costs in the currency of ``rates``: ``cpu_hour`` times
+            its processors, and ``gpu_hour`` if it uses a GPU. Of each worker its own.
     """
 
     runner: str = "DirectRunner"
@@ -355,6 +359,12 @@ class Execution:
     tries: int = setting(default=3, low=2, high=100)
     storage: Mapping[str, Mapping[str, Any]] = setting(default={})
     rates: Rates = field(default_factory=Rates)
+    max_hours: float | None = setting(default=None, low=0.0)
+    max_cost: float | None = setting(default=None, low=0.0)
+
+    def __post_init__(self) -> None:
+        if self.max_cost is not None and not (self.rates.cpu_hour or self.rates.gpu_hour):
+            raise ValueError("max_cost needs a price: rates: {cpu_hour: ...} or {gpu_hour: ...}")
 
 
 @dataclass(frozen=True, kw_only=True)
