@@ -11,13 +11,14 @@ from apache_beam.metrics import Metrics
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+from beam_jobs.announced import announce
 from beam_jobs.dataflow import check_buckets, flags, hints
-from beam_jobs.failure import UnitFailedError, unwrap
+from beam_jobs.failure import UnitFailedError, interruption, unwrap
 from beam_jobs.progress import Progress
-from beam_jobs.stage import Stage, Unit, do_unit
+from beam_jobs.stage import Stage, Unit, do_unit, units_left
 from mining.config import Execution
 from mining.config.model import DATAFLOW
-from mining.contract.errors import CapacityError, ConfigError, MiningError
+from mining.contract.errors import ConfigError, MiningError
 
 _LOCAL = "DirectRunner"
 _REFUSED = {
@@ -40,17 +41,12 @@ class DoUnits(beam.DoFn):
         del gate
         for index, unit in work:
             stage = self._stages[index]
+            if stage.run.limit.reached():
+                continue  # so do all that follow; the launcher says so in the end
             try:
                 receipt = do_unit(stage, self._phase, unit)
             except MiningError as error:
                 raise UnitFailedError.of(error) from None
-            except MemoryError:
-                raise UnitFailedError.of(
-                    CapacityError(
-                        f"{stage.name} {stage.subject} {unit.key}: out of memory; lower "
-                        "execution.tile_rows or raise partitions"
-                    )
-                ) from None
             for name, count in receipt.counters.items() if receipt else ():
                 Metrics.counter(stage.name, name).inc(count)
             yield unit.key
@@ -70,6 +66,7 @@ def run_stages(stages: Sequence[Stage], beam_args: Sequence[str], progress: Prog
     execution = stages[0].run.config.execution
     for stage in stages:
         stage.begin()
+        announce(stage)
     runner, options = build_options(execution.runner, beam_args, flags(execution, stages[0].name))
     with progress.watching(stages):
         try:
@@ -81,12 +78,16 @@ def run_stages(stages: Sequence[Stage], beam_args: Sequence[str], progress: Prog
             result.wait_until_finish()
         # a runner may raise anything: what it carries is looked at
         except Exception as error:
+            if (stopped := interruption(error)) is not None:
+                raise stopped from None
             carried = unwrap(error)
             if carried is None and execution.runner == _LOCAL:
                 raise  # a fault of this program
             if carried is None:
                 carried = ConfigError(f"runner {execution.runner}: {_gist(error)}")
             raise carried from None
+    if stages[0].run.limit.reached() and (left := units_left(stages)):
+        raise stages[0].run.limit.error(left, stages[0].name)
     for stage in stages:
         stage.finish()
     stages[0].tidy()

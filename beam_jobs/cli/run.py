@@ -6,6 +6,7 @@ import click
 
 from beam_jobs.cli.options import read_config, run_options
 from beam_jobs.progress import Progress
+from mining.contract.errors import IncompleteError
 
 _HELP = {
     "prepare": "Read texts and recordings, cut them into segments, refuse, collapse duplicates.",
@@ -33,12 +34,14 @@ def run_command(
 ) -> None:
     """Run all stages; judge the pairs if the config names gold.
 
-    What is finished is not done again, so the same command resumes a run that was stopped.
+    What is finished is not done again, so the same command resumes a run that was stopped. A file at
+    which several processes died (execution.tries) is left out: the rest is done, the exit code is 3.
     """
     # Beam and torch take seconds to import: not before the command line and the config are right
     config = read_config(config_path, overrides, output, runner)
     from beam_jobs.plan import Plan
-    from beam_jobs.run import STAGES, run
+    from beam_jobs.run import run
+    from beam_jobs.sequence import STAGES
     from beam_jobs.summary import summarise
 
     progress = Progress(quiet=quiet)
@@ -49,8 +52,12 @@ def run_command(
         for line in describe_jobs(plan, beam_args):
             click.echo(line)
         return
-    if not run(plan, STAGES, beam_args, progress):
-        progress.say("nothing to do: everything is up to date")
+    try:
+        if not run(plan, STAGES, beam_args, progress):
+            progress.say("nothing to do: everything is up to date")
+    except IncompleteError:
+        click.echo(summarise(plan))
+        raise
     click.echo(summarise(plan))
     progress.say("done")
 
