@@ -9,12 +9,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_jobs.listing import absolute, audio_base
+from beam_jobs.listing import audio_base
 from beam_jobs.plan import Plan
 from beam_jobs.prepare import Prepare
 from mining.contract.ids import partition_of, text_segment_id
 from mining.contract.languages import canonical_language
 from mining.contract.schemas import OCCURRENCE, REJECT, SEGMENT, SPEECH
+from mining.contract.uris import absolute
 from mining.explain import Name, place_of, read_name, spellings
 from mining.io.dataset import Manifest, read_manifest
 from mining.io.filesystem import exists

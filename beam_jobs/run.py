@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from beam_jobs.forgotten import forgotten_list
 from beam_jobs.meter import timed_stage
 from beam_jobs.output import claim_output
 from beam_jobs.pipeline import build_options, run_stages
@@ -18,8 +19,22 @@ from beam_jobs.thresholds import effective
 STAGES = ("prepare", "transcribe", "tokenize", "embed", "knn", "pairs")
 
 
-def run(plan: Plan, stages: Sequence[str], beam_args: Sequence[str], progress: Progress) -> bool:
+def run(
+    plan: Plan,
+    stages: Sequence[str],
+    beam_args: Sequence[str],
+    progress: Progress,
+    *,
+    forgetting: bool = False,
+) -> bool:
     """Run the named stages, in order.
+
+    Args:
+        plan: whose stages.
+        stages: their names.
+        beam_args: further Beam options.
+        progress: shown while they run.
+        forgetting: whether old results are removed afterwards.
 
     Returns:
         Whether there was anything to do.
@@ -31,6 +46,11 @@ def run(plan: Plan, stages: Sequence[str], beam_args: Sequence[str], progress: P
     plan.check()
     build_options(plan.run.config.execution.runner, beam_args)
     config = plan.run.config
+    if not forgetting and forgotten_list(plan.run).pending:
+        progress.warn(
+            f"{plan.run.output}: something was not forgotten to the end: old results still hold it; run "
+            "mining forget again"
+        )
     claim_output(plan.run, replace(config, mining=effective(config.mining)))
     planned: dict[str, Callable[[], Sequence[Stage]]]
     planned = {

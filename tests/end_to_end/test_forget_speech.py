@@ -1,0 +1,110 @@
+"""A recording is forgotten with all its copies, what was heard in it, and what was recognised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.end_to_end.conftest import Outcome, pairs_digest
+from tests.end_to_end.forgetting import cells, holding
+from tests.end_to_end.speech_world import COPY, PIECES, SpeechWorld
+
+Cli = Callable[..., Outcome]
+GONE = "eng/kitchen.wav"
+
+
+def mined(speech: SpeechWorld, mining: Cli, *more: str | Path) -> Outcome:
+    done = mining("run", "--config", speech.config, *more)
+    assert done.code == 0, done.err
+    return done
+
+
+def small(speech: SpeechWorld, **settings: object) -> None:
+    """Few candidates, and one task of speech with text."""
+    speech.change_corpus("talks", speech={"max_joined": 1, **settings})
+    speech.change(tasks={"st": speech.settings["tasks"]["st"]})
+
+
+def traces(speech: SpeechWorld) -> list[str]:
+    """What the output knows of a recording and nobody else has: names, ids, long transcripts."""
+    rows = speech.table("segments", "talks").to_pylist()
+    own = [row for row in rows if row["source_uri"] == GONE]
+    others = {row["text"] for row in rows if row["source_uri"] != GONE}
+    texts = {row["text"] for row in own if row["text"] and len(row["text"]) > 12}
+    ids = {row["segment_id"] for row in own} | {row["recording_id"] for row in own}
+    return sorted({GONE, COPY[1]} | ids | (texts - others))
+
+
+def without(speech: SpeechWorld, *gone: str) -> None:
+    """A list without some recordings."""
+    speech.speak_only([(name, name[:3]) for name in (*PIECES, COPY[1]) if name not in gone])
+
+
+@pytest.mark.usefixtures("no_beam")
+def test_a_recording_and_its_copy(speech: SpeechWorld, mining: Cli) -> None:
+    small(speech)
+    without(speech)
+    mined(speech, mining)
+    needles = traces(speech)
+    assert set(holding(speech.output, needles)) == set(needles)
+    assert len(needles) > 8
+    done = mining("forget", GONE, "--config", speech.config)
+    assert done.code == 0, done.err
+    assert "talks: forgotten: documents 1, files 2, recordings 1" in done.out
+    assert holding(speech.output, needles) == {}
+    digest = speech.digest()
+    assert "nothing to do" in mined(speech, mining).err
+
+    # another copy is that recording, too, whatever it is called
+    (speech.audio / "eng/again.wav").write_bytes((speech.audio / GONE).read_bytes())
+    with (speech.folder / "list.tsv").open("a") as file:
+        file.write("eng/again.wav\teng\tagain\n")
+    mined(speech, mining)
+    assert speech.digest() == digest
+    assert "eng/again.wav" not in cells(speech.output / "segments")
+
+    without(speech, GONE, COPY[1])
+    other = speech.folder / "other"
+    mined(speech, mining, "--output", other)
+    assert pairs_digest(other) == digest
+
+
+@pytest.mark.usefixtures("no_beam")
+def test_by_its_id_when_the_file_is_gone(speech: SpeechWorld, mining: Cli) -> None:
+    small(speech)
+    without(speech)
+    mined(speech, mining)
+    needles = traces(speech)
+    rows = speech.table("segments", "talks").to_pylist()
+    (own,) = {row["recording_id"] for row in rows if row["source_uri"] == GONE}
+    (speech.audio / GONE).unlink()
+    without(speech, GONE)
+    done = mining("forget", own, "--config", speech.config)
+    assert done.code == 0, done.err
+    assert holding(speech.output, needles) == {}
+    without(speech, GONE, COPY[1])
+    other = speech.folder / "other"
+    mined(speech, mining, "--output", other)
+    assert pairs_digest(other) == speech.digest()
+
+
+@pytest.mark.usefixtures("no_beam")
+def test_by_the_id_of_its_list(speech: SpeechWorld, mining: Cli) -> None:
+    """Of a recording by name and of one by id in the list; recordings are one segment each."""
+    small(speech)
+    speech.change_corpus("talks", speech={"segment": "recording"})
+    rows = [f"{name}\t{name[:3]}\ttalk-{number}" for number, name in enumerate(PIECES)]
+    (speech.folder / "list.tsv").write_text("\n".join(["path\tlang\ttalk", *rows]) + "\n")
+    mined(speech, mining)
+    absolute = speech.audio / list(PIECES)[3]
+    done = mining("forget", "talk-2", absolute, "--config", speech.config)
+    assert done.code == 0, done.err
+    left = list(PIECES)[:2]
+    gone = ["talk-2", "talk-3", *list(PIECES)[2:]]
+    assert holding(speech.output, gone) == {}
+    uris = {uri for path in (speech.output / "pairs").rglob("*.parquet")
+            for uri in pq.read_table(path)["src_uri"].to_pylist()}  # fmt: skip
+    assert uris == set(left)
