@@ -97,6 +97,7 @@ class Prepare(Stage):
     def hash(self) -> str:
         """Decided by the files (address and version), how they are read, and what is refused."""
         corpus = {**vars(self._corpus), "model": None}
+        del corpus["licence"]  # decides no byte
         decides: dict[str, Any] = {
             "corpus": corpus,
             "files": [(file.uri, stamp) for _, file, stamp in self.files],

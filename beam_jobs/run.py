@@ -67,6 +67,9 @@ def run(
             worked |= _run_stage(
                 name, planned[name]() if name in stages else (), beam_args, progress
             )
+    if "pairs" in stages:
+        for stage in plan.pairs():
+            stage.restate()
     return worked
 
 

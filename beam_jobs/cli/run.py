@@ -19,6 +19,9 @@ _HELP = {
 
 @click.command("run")
 @run_options
+@click.option("--commercial", is_flag=True,
+              help="Refuse corpora and weights whose licence does not allow commercial use, or is not "
+              "known to. The same as --set execution.commercial=true.")  # fmt: skip
 def run_command(
     config_path: str,
     overrides: tuple[str, ...],
@@ -26,12 +29,15 @@ def run_command(
     runner: str | None,
     quiet: bool,
     beam_args: tuple[str, ...],
+    commercial: bool,
 ) -> None:
     """Run all stages; judge the pairs if the config names gold.
 
     What is finished is not done again, so the same command resumes a run that was stopped.
     """
     # Beam and torch take seconds to import: not before the command line and the config are right
+    if commercial:
+        overrides = (*overrides, "execution.commercial=true")
     config = read_config(config_path, overrides, output, runner)
     from beam_jobs.plan import Plan
     from beam_jobs.run import STAGES, run

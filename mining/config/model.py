@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from mining.config.binding import setting
 from mining.contract.languages import canonical_language
+from mining.contract.licences import UNKNOWN
 from mining.contract.model_ref import ModelRef, RecogniserRef
 
 NONE = "none"  # threshold: keep all that are selected
@@ -110,6 +111,8 @@ class Corpus:
         audio_root: folder that the addresses in a list are relative to; not given: the list's own.
         speech: how recordings become segments.
         recogniser: this corpus' own recogniser; otherwise the run's.
+        licence: what its data may be used under, best an SPDX identifier; it is told with the pairs
+            and changes none of them.
     """
 
     uri: str | tuple[str, ...]
@@ -128,6 +131,7 @@ class Corpus:
     audio_root: str | None = None
     speech: Speech = field(default_factory=Speech)
     recogniser: RecogniserRef | None = None
+    licence: str = UNKNOWN
 
     def __post_init__(self) -> None:
         if not self.uris or not all(self.uris):
@@ -138,6 +142,8 @@ class Corpus:
             self._refuse_text_settings()
         if self.langs == ():
             raise ValueError("langs must name at least one language, or be left out")
+        if not self.licence.strip():
+            raise ValueError("licence must name one, or be left out")
         for code in (self.lang, *(self.langs or ())):
             if isinstance(code, str) and canonical_language(code) is None:
                 raise ValueError(f"{code!r} is not a language code (ISO 639-3, such as deu)")
@@ -349,6 +355,8 @@ class Execution:
         device: ``auto`` takes a GPU if there is one.
         storage: fsspec options by protocol, e.g. ``{s3: {endpoint_url: ...}}``.
         rates: prices, for ``mining plan``.
+        commercial: refuse corpora and weights whose licence does not allow commercial use, or is not
+            known to (:mod:`mining.contract.licences`).
     """
 
     runner: str = "DirectRunner"
@@ -360,6 +368,7 @@ class Execution:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     storage: Mapping[str, Mapping[str, Any]] = setting(default={})
     rates: Rates = field(default_factory=Rates)
+    commercial: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
