@@ -1,8 +1,8 @@
 """``mining forget``: an output becomes that of a run whose corpora never held something.
 
-In this order, so that whoever is killed goes on with the same command: what would betray it is written
-down; the list of what was forgotten, which every run reads, gets its digests; the stages that the
-output had run before are run again; old results are removed; every file is looked through.
+In this order, so that whoever is killed goes on with the same command: the list of what was forgotten,
+which every run reads, gets its digests; what would betray it is written down; the stages that the output
+had run before are run again; old results are removed; every file is looked through.
 """
 
 from __future__ import annotations
@@ -66,22 +66,20 @@ def forget(
         MiningError: for whatever is wrong with a run. The same command goes on.
     """
     plan = _checked(config, names, corpus, beam_args, progress)
-    already = _already(plan.run, corpus, names)
-    found = _find(plan, names, corpus, already)
+    by_corpus, known = _find(plan, names, corpus)
     for name in names:
-        if name not in found and name not in already:
+        if name not in known:
             where = f"corpora.{corpus}" if corpus else f"{plan.run.output} and its corpora"
             raise InputError(
                 f"{name}: must be a recording, a document's id or a text file in {where}, but is none; "
                 "nothing was changed"
             )
-    by_corpus = _by_corpus(found)
     _require_rest(plan, by_corpus)
-    trace = gather(plan.run, by_corpus)
     begun = [stage for stage in STAGES if list_glob(plan.run.state(stage), plan.run.storage)]
     _start_anew(plan, by_corpus)
     listed = forgotten_list(plan.run).with_more(_digests(by_corpus, everywhere=corpus is None))
     write_forgotten(list_of(plan.run), listed, plan.run.storage)
+    trace = gather(plan.run, by_corpus)
     plan = Plan(config, progress)
     if begun:
         run(plan, begun, beam_args, progress, forgetting=True)
@@ -114,19 +112,22 @@ def _checked(
 
 
 def _find(
-    plan: Plan, names: Sequence[str], corpus: str | None, already: frozenset[str]
-) -> dict[str, dict[str, Names]]:
-    """By name, then corpus."""
+    plan: Plan, names: Sequence[str], corpus: str | None
+) -> tuple[dict[str, Names], frozenset[str]]:
+    """All that names stand for, by corpus; and which do, or are forgotten already."""
     subjects = [corpus] if corpus else [*plan.corpora, *_others(plan)]
-    found: dict[str, dict[str, Names]] = {}
+    found: dict[str, Names] = {}
+    known: frozenset[str] = frozenset()
+    # the files of a corpus are read for those names only that nothing else knows
     for find in (find_names, find_documents):
-        # the files of a corpus are read for those names only that nothing else knows
-        known = already if find is find_documents else ()
-        left = [name for name in names if name not in found and name not in known]
+        left = [name for name in names if name not in known]
         for subject in subjects if left else ():
-            for name, one in find(plan.run, subject, left).items():
-                found.setdefault(name, {})[subject] = one
-    return found
+            one = find(plan.run, subject, left)
+            known |= one.known
+            if one.names:
+                found[subject] = found.get(subject, Names()) | one.names
+        known |= _already(plan.run, corpus, names)
+    return found, known
 
 
 def _others(plan: Plan) -> list[str]:
@@ -142,21 +143,6 @@ def _already(run_: Run, corpus: str | None, names: Sequence[str]) -> frozenset[s
     some = [listed.of(corpus)] if corpus else list(listed.corpora.values())
     digests = frozenset().union(*(one.ids | one.files | one.recordings for one in some))
     return frozenset(name for name in names if digest_of_name(name) in digests)
-
-
-def _by_corpus(found: Mapping[str, Mapping[str, Names]]) -> dict[str, Names]:
-    """All that is to be forgotten of each corpus."""
-    merged: dict[str, Names] = {}
-    for names in found.values():
-        for corpus, one in names.items():
-            before = merged.get(corpus, Names())
-            merged[corpus] = Names(
-                ids=before.ids | one.ids,
-                files=before.files | one.files,
-                addresses=before.addresses | one.addresses,
-                recordings=before.recordings | one.recordings,
-            )
-    return merged
 
 
 def _digests(found: Mapping[str, Names], *, everywhere: bool) -> dict[str, Forgotten]:

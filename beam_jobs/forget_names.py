@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -47,10 +48,50 @@ class Names:
         files = self.files | self.addresses
         return Forgotten.of(ids=self.ids, files=files, recordings=self.recordings)
 
+    def __or__(self, other: Names) -> Names:
+        return Names(
+            **{f.name: getattr(self, f.name) | getattr(other, f.name) for f in fields(self)}
+        )
+
     def said(self) -> str:
         """What it is, in one line; the names themselves are the user's to know."""
         counts = {"documents": self.ids, "files": self.files, "recordings": self.recordings}
         return ", ".join(f"{what} {len(some)}" for what, some in counts.items() if some)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What some names stand for in a corpus.
+
+    Attributes:
+        names: all of it.
+        known: those that stand for something.
+    """
+
+    names: Names
+    known: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """Names that somebody gave.
+
+    Attributes:
+        ids: as they are.
+        forms: how each might be spelled as an address below the corpus' base.
+    """
+
+    ids: frozenset[str]
+    forms: Mapping[str, frozenset[str]]
+
+    @cached_property
+    def files(self) -> frozenset[str]:
+        """All spellings."""
+        return frozenset().union(*self.forms.values())
+
+    def known(self, ids: frozenset[str], files: frozenset[str]) -> frozenset[str]:
+        """Names that stand for one of some ids or files."""
+        return frozenset(n for n, forms in self.forms.items() if n in ids or forms & files)
 
 
 def rows_of(
@@ -93,47 +134,43 @@ def is_any(table: pa.Table, **values: frozenset[str]) -> pa.ChunkedArray:
     return found
 
 
-def find_names(run: Run, corpus: str, wanted: Sequence[str]) -> dict[str, Names]:
-    """What each name stands for in a corpus: in what was made of it, and in its files as they are.
+def find_names(run: Run, corpus: str, wanted: Sequence[str]) -> Found:
+    """What names stand for in a corpus: in what was made of it, and in its files as they are.
 
-    Documents are looked for in the corpus' files only where nothing else knows a name, since all of
-    it is read for them.
+    Documents are looked for in what was made only: :func:`find_documents` reads the corpus for them.
 
     Args:
         run: whose output and config.
         corpus: its name; one that the config has no more is known by its results only.
         wanted: names.
-
-    Returns:
-        By name; without those that are not found.
     """
     told = run.config.corpora.get(corpus)
-    base = _base_of(told) if told is not None else ""
-    is_speech = told is not None and told.modality == SPEECH
-    find = _in_speech if is_speech else _in_text
-    found = {name: find(run, corpus, told, base, name) for name in wanted}
-    return {name: names for name, names in found.items() if names}
+    base = "" if told is None else _base_of(told)
+    asked = _Asked(ids=frozenset(wanted), forms={name: _spellings(name, base) for name in wanted})
+    if told is not None and told.modality == SPEECH:
+        return _in_speech(run, corpus, told, base, asked)
+    return _in_text(run, corpus, told, base, asked)
 
 
-def find_documents(run: Run, corpus: str, wanted: Sequence[str]) -> dict[str, Names]:
+def find_documents(run: Run, corpus: str, wanted: Sequence[str]) -> Found:
     """Documents of which the output knows nothing: those in the files of a text corpus.
+
+    All of it is read, until every name is found.
 
     Raises:
         InputError: if a file cannot be read.
     """
     told = run.config.corpora.get(corpus)
-    if told is None or told.modality == SPEECH or told.columns.id is None:
-        return {}
-    left, found = set(wanted), {}
-    sources = sources_of(told)
-    for index, file in files_of(sources, run.storage):
-        for batch in read_batches(file, sources[index], run.storage):
-            for name in left.intersection(batch.rows.column("doc_id").to_pylist()):
-                found[name] = Names(ids=frozenset([name]))
-            left -= set(found)
+    left, found = set(wanted), set[str]()
+    if told is not None and told.modality != SPEECH and told.columns.id is not None:
+        sources = sources_of(told)
+        for index, file in files_of(sources, run.storage):
+            for batch in read_batches(file, sources[index], run.storage):
+                found |= left.intersection(batch.rows.column("doc_id").to_pylist())
+                left -= found
             if not left:
-                return found
-    return found
+                break
+    return Found(names=Names(ids=frozenset(found)), known=frozenset(found))
 
 
 def _base_of(corpus: Corpus) -> str:
@@ -158,28 +195,27 @@ def _strings(table: pa.Table | None, column: str) -> frozenset[str]:
     return frozenset() if table is None else frozenset(table[column].drop_null().to_pylist())
 
 
-def _in_text(run: Run, corpus: str, told: Corpus | None, base: str, name: str) -> Names:
-    spelled, ids = _spellings(name, base), frozenset([name])
+def _in_text(run: Run, corpus: str, told: Corpus | None, base: str, asked: _Asked) -> Found:
     places = rows_of(
         run, "occurrences", corpus, ["source_uri", "doc_id"],
-        lambda table: is_any(table, source_uri=spelled, doc_id=ids),
+        lambda table: is_any(table, source_uri=asked.files, doc_id=asked.ids),
     )  # fmt: skip
-    files = _strings(places, "source_uri") & spelled | _in_rejects(run, corpus, spelled)
-    documents = _strings(places, "doc_id") & ids
-    if not documents:
+    files = _strings(places, "source_uri") & asked.files
+    files |= _in_rejects(run, corpus, asked.files)
+    documents = _strings(places, "doc_id") & asked.ids
+    if told is None or told.columns.id is not None:
+        # of a document that was refused as a whole
         refused = rows_of(
-            run, "rejects/prepare", corpus, ["detail"], lambda table: is_any(table, detail=ids)
-        )
-        documents = _strings(refused, "detail") & ids if _has_ids(told) else documents
+            run, "rejects/prepare", corpus, ["detail"],
+            lambda table: is_any(table, detail=asked.ids),
+        )  # fmt: skip
+        documents |= _strings(refused, "detail")
     if told is not None:
         with suppress(InputError):  # files that are gone already
             listed = {absolute(file.uri) for _, file in files_of(sources_of(told), run.storage)}
-            files |= {one for one in spelled if f"{base}{one}" in listed or one in listed}
-    return Names(ids=documents, files=files, addresses=_full(base, files))
-
-
-def _has_ids(told: Corpus | None) -> bool:
-    return told is None or told.columns.id is not None
+            files |= {one for one in asked.files if f"{base}{one}" in listed or one in listed}
+    names = Names(ids=documents, files=files, addresses=_full(base, files))
+    return Found(names=names, known=asked.known(documents, files))
 
 
 def _in_rejects(run: Run, corpus: str, spelled: frozenset[str]) -> frozenset[str]:
@@ -197,33 +233,34 @@ def _uris(rejects: pa.Table) -> pa.ChunkedArray:
     return pc.replace_substring_regex(rejects["row_id"], pattern="#[^#]*$", replacement="")
 
 
-def _in_speech(run: Run, corpus: str, told: Corpus | None, base: str, name: str) -> Names:
-    """A recording by name, id or content: all its names, since a copy is the same recording."""
-    assert told is not None
-    spelled, ids = _spellings(name, base), frozenset([name])
+def _in_speech(run: Run, corpus: str, told: Corpus, base: str, asked: _Asked) -> Found:
+    """Recordings by name, id or content: under all their names, since a copy is the same recording."""
     places = rows_of(
         run, "occurrences", corpus, ["segment_id", "source_uri", "doc_id"],
-        lambda table: is_any(table, source_uri=spelled, doc_id=ids),
+        lambda table: is_any(table, source_uri=asked.files, doc_id=asked.ids),
     )  # fmt: skip
-    files = _strings(places, "source_uri") | _in_rejects(run, corpus, spelled)
-    documents = _strings(places, "doc_id") & ids
+    files = _strings(places, "source_uri") | _in_rejects(run, corpus, asked.files)
+    documents = _strings(places, "doc_id") & asked.ids
     for row in _listed(corpus, told, run.storage):
-        if row["source_uri"] in spelled or row["doc_id"] == name:
+        if row["source_uri"] in asked.files or row["doc_id"] in asked.ids:
             files |= {row["source_uri"]}
-            documents |= {name} & {row["doc_id"]}
+            documents |= asked.ids & {row["doc_id"]}
     heard = _strings(places, "segment_id")
     segments = rows_of(
         run, "segments", corpus, ["segment_id", "recording_id"],
-        lambda table: is_any(table, segment_id=heard, recording_id=ids),
+        lambda table: is_any(table, segment_id=heard, recording_id=asked.ids),
     )  # fmt: skip
     regions = rows_of(
         run, "regions", corpus, ["recording_id", "source_uri"],
-        lambda table: is_any(table, source_uri=files, recording_id=ids),
+        lambda table: is_any(table, source_uri=files, recording_id=asked.ids),
     )  # fmt: skip
     recordings = _strings(segments, "recording_id") | _strings(regions, "recording_id")
     recordings |= frozenset(_contents(_full(base, files), run.storage))
+    known = asked.known(documents | recordings, files)
     files |= _other_names(run, corpus, recordings)
-    return Names(ids=documents, files=files, addresses=_full(base, files), recordings=recordings)
+    addresses = _full(base, files)
+    names = Names(ids=documents, files=files, addresses=addresses, recordings=recordings)
+    return Found(names=names, known=known)
 
 
 def _listed(corpus: str, told: Corpus, storage: Storage) -> list[dict[str, str]]:

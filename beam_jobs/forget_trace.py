@@ -147,20 +147,21 @@ class Search:
             kind: trace["value"].filter(pc.equal(trace["kind"], kind)).combine_chunks()
             for kind in theirs
         }
-        columns = {SEGMENT: "segment_id", TEXT: "text"}
-        for kind in ("segments", "transcripts"):
-            for folder in current[kind].values():
-                for uri in list_glob(folder, self._run.storage):
-                    table = read_part(uri, None, self._run.storage)
-                    for of, column in columns.items():
-                        if column in table.column_names:
-                            same = pc.is_in(table[column], value_set=values[of])
-                            theirs[of].update(table[column].filter(same).to_pylist())
+        columns = {"segments": {SEGMENT: "segment_id", TEXT: "text"}, "transcripts": {TEXT: "text"}}
+        for kind, looked_at in columns.items():
+            for uri in (u for home in current[kind].values() for u in self._list(home)):
+                table = read_part(uri, None, self._run.storage, columns=[*looked_at.values()])
+                for of, column in looked_at.items():
+                    same = pc.is_in(table[column], value_set=values[of])
+                    theirs[of].update(table[column].filter(same).to_pylist())
         self.shared = len(theirs[SEGMENT])
         for kind, some in theirs.items():
             held = pc.is_in(trace["value"], value_set=pa.array(sorted(some), pa.string()))
             trace = trace.filter(pc.invert(pc.and_(pc.equal(trace["kind"], kind), held)))
         return trace
+
+    def _list(self, folder: str) -> list[str]:
+        return list_glob(folder, self._run.storage)
 
     def _still_named(self, occurrences: Mapping[str, str]) -> pa.Array:
         """Names of documents and files that a corpus still has in which they were not forgotten."""
@@ -169,7 +170,7 @@ class Search:
             other = self._trace.filter(pc.not_equal(self._trace["corpus"], corpus))
             for column, kind in columns.items():
                 values = other["value"].filter(pc.equal(other["kind"], kind)).combine_chunks()
-                for uri in list_glob(folder, self._run.storage) if len(values) else ():
+                for uri in self._list(folder) if len(values) else ():
                     table = read_part(uri, None, self._run.storage, columns=[column])
                     held = table[column].filter(pc.is_in(table[column], value_set=values))
                     found.update(held.to_pylist())

@@ -29,8 +29,12 @@ def forget_command(
     The stages run again where something changes; then old results are removed and every file of the
     output is looked through. The pairs are those of a run whose corpora never held it, byte by byte; in
     tasks with documents, up to run_id where it is rows within a file. What another document says, too,
-    stays with that one. Your own files are not touched, and later runs keep it forgotten: digests of the
-    ids stand in OUTPUT/_state/forgotten.json. Results of other settings of the same corpora are removed.
+    stays with that one.
+
+    Give the config and the --set of the run: results of other settings of the same corpora are removed.
+    Your own files are not touched; later runs to this output keep it forgotten, by the digests of ids in
+    OUTPUT/_state/forgotten.json, and another output knows nothing of it. Who is interrupted goes on with
+    the same command.
     """
     config = read_config(config_path, overrides, output, runner)
     from beam_jobs.forget import forget

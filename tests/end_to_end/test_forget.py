@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +22,7 @@ from beam_jobs.pairs import Pairs
 from beam_jobs.prepare import Prepare
 from tests.end_to_end.conftest import Outcome, World, pairs_digest
 from tests.end_to_end.forgetting import cells, holding
+from tests.end_to_end.test_run import command
 
 Cli = Callable[..., Outcome]
 DOCUMENT, TEXT = "deu-13", "deu sentence 13 about shared things"
@@ -248,3 +253,70 @@ def test_with_documents_and_an_explanation(world: World, mining: Cli) -> None:
     scratch(world, mining)
     other = sorted((world.folder / "scratch/pairs").rglob("*.parquet"))
     assert [pq.read_table(p).drop_columns("run_id") for p in other] == kept
+
+
+@pytest.mark.usefixtures("no_beam")  # but in the process that is killed
+def test_who_is_killed_goes_on(world: World, mining: Cli) -> None:
+    run(world, mining)
+    process = subprocess.Popen(
+        command("forget", DOCUMENT, "--config", world.config),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+    )  # fmt: skip
+    folder = world.output / "_state/embed/texts"
+    deadline = time.monotonic() + 120
+    while (
+        time.monotonic() < deadline and process.poll() is None and len(list(folder.iterdir())) < 2
+    ):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert json.loads((world.output / "_state/forgotten.json").read_text())["pending"]
+    (world.output / "segments/.left.parquet.0123456789abcdef").write_text(TEXT)
+    forget(world, mining, DOCUMENT)
+    assert holding(world.output, [DOCUMENT, TEXT]) == {}
+    digest = world.digest()
+    without_rows(world, DOCUMENT)
+    assert scratch(world, mining) == digest
+
+
+@pytest.mark.usefixtures("no_beam")
+def test_a_file_of_somebody_else_is_found(world: World, mining: Cli) -> None:
+    run(world, mining)
+    notes = world.output / "notes.txt"
+    notes.write_text(f"remember: {TEXT}\n")
+    refused = mining("forget", DOCUMENT, "--config", world.config)
+    assert refused.code == 3
+    assert f"error: {notes}: must hold nothing of what was forgotten" in refused.err
+    assert TEXT not in refused.err
+    notes.unlink()
+    forget(world, mining, DOCUMENT)
+    assert holding(world.output, [DOCUMENT, TEXT]) == {}
+
+
+@pytest.mark.usefixtures("no_beam")
+def test_on_an_object_store(world: World, mining: Cli) -> None:
+    import s3fs
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        options = {"key": "test", "secret": "test", "endpoint_url": f"http://{host}:{port}"}
+        store = s3fs.S3FileSystem(**options)
+        store.mkdir("mining")
+        world.change(output="s3://mining/out", execution={"storage": {"s3": options}}, partitions=1)
+        run(world, mining)
+        forget(world, mining, DOCUMENT)
+        store.invalidate_cache()
+        store.get("mining/out", str(world.folder / "fetched"), recursive=True)
+    finally:
+        server.stop()
+    fetched = world.folder / "fetched"
+    assert len(list((fetched / "segments/texts").iterdir())) == 1
+    assert holding(fetched, [DOCUMENT, TEXT]) == {}
+    without_rows(world, DOCUMENT)
+    world.change(output=str(world.output), execution={})
+    run(world, mining)
+    assert world.digest() == pairs_digest(fetched)
