@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from tests.end_to_end.conftest import Outcome, pairs_digest
 from tests.end_to_end.forgetting import cells, holding
 from tests.end_to_end.speech_world import COPY, PIECES, SpeechWorld
+from tests.end_to_end.test_incremental import digests
 
 Cli = Callable[..., Outcome]
 GONE = "eng/kitchen.wav"
@@ -55,6 +57,9 @@ def test_a_recording_and_its_copy(speech: SpeechWorld, mining: Cli) -> None:
     assert done.code == 0, done.err
     assert "talks: forgotten: documents 1, files 2, recordings 1" in done.out
     assert holding(speech.output, needles) == {}
+    taken = re.search(r"transcribe: talks: (\d) of \d parts are those of an earlier run", done.err)
+    assert taken is not None
+    assert int(taken[1]) >= 1, "other parts are not recognised again"
     digest = speech.digest()
     assert "nothing to do" in mined(speech, mining).err
 
@@ -70,6 +75,8 @@ def test_a_recording_and_its_copy(speech: SpeechWorld, mining: Cli) -> None:
     other = speech.folder / "other"
     mined(speech, mining, "--output", other)
     assert pairs_digest(other) == digest
+    for kind in ("transcripts", "rejects/transcribe", "embeddings", "neighbors"):
+        assert digests(speech.output, kind) == digests(other, kind)
 
 
 @pytest.mark.usefixtures("no_beam")
