@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from beam_jobs.forgotten import forgotten_of
 from beam_jobs.listing import audio_base
 from beam_jobs.plan import Plan
 from beam_jobs.prepare import Prepare
@@ -330,6 +331,10 @@ def _parts(
 
 def _nearest(plan: Plan, corpora: Sequence[str], name: Name, found: Located) -> None:
     """A line about a name that the run never saw, with the nearest spellings if they are cheap."""
+    forgotten = [forgotten_of(plan.run, corpus) for corpus in corpora]
+    if any(one.has_id(name.raw) or one.has_file(name.raw, "") for one in forgotten):
+        found.lines.append(("corpus", f"{name.raw!r} was forgotten (mining forget)"))
+        return
     near: list[str] = []
     manifests = [plan.segments(corpus) for corpus in corpora]
     if sum(manifest.rows for manifest in manifests) <= _SPELLED_ROWS:

@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 
 from beam_jobs.forget_names import Names, find_documents, find_names, is_any, rows_of
 from beam_jobs.forget_purge import Removed, purge
-from beam_jobs.forget_trace import Search, discard, gather
+from beam_jobs.forget_search import Search
+from beam_jobs.forget_trace import discard, gather
 from beam_jobs.forgotten import forgotten_list, list_of
 from beam_jobs.knn import Knn
 from beam_jobs.output import check_output

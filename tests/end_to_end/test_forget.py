@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from beam_jobs import forget_purge
-from beam_jobs.forget_trace import Search
+from beam_jobs.forget_search import Search
 from beam_jobs.knn import Knn
 from beam_jobs.pairs import Pairs
 from beam_jobs.prepare import Prepare
@@ -235,10 +235,15 @@ def test_files_that_the_config_names_one_by_one(world: World, mining: Cli) -> No
 
 
 @pytest.mark.usefixtures("no_beam")
-def test_with_documents_and_an_explanation(world: World, mining: Cli) -> None:
+@pytest.mark.parametrize("listed", [False, True])
+def test_with_documents_and_an_explanation(world: World, mining: Cli, listed: bool) -> None:
     for path in world.folder.glob("texts-*.tsv"):  # deu-7, eng-7 and fra-7 are one document
         path.write_text(re.sub("^(deu|eng|fra)-", "talk-", path.read_text(), flags=re.MULTILINE))
-    tasks = {"tt": {"source": "texts", "target": "texts", "documents": "same_id"}}
+    names = world.folder / "pairs.tsv"  # of the user: goes on naming what was forgotten
+    rows = [f"talk-{n}\ttalk-{n}" for n in range(30)]
+    names.write_text("\n".join(["src_doc_id\ttgt_doc_id", *rows]) + "\n")
+    documents = {"pairs": str(names)} if listed else "same_id"
+    tasks = {"tt": {"source": "texts", "target": "texts", "documents": documents}}
     world.change(tasks=tasks, model={"path": "spelling"})
     run(world, mining)
     forget(world, mining, "talk-13")
@@ -247,6 +252,8 @@ def test_with_documents_and_an_explanation(world: World, mining: Cli) -> None:
     explained = mining("explain", texts[0], texts[1], "--config", world.config)
     assert "not in the corpus" in explained.out
     assert "talk-13" not in explained.out
+    by_name = mining("explain", "talk-13", "talk-14", "--config", world.config)
+    assert "'talk-13' was forgotten (mining forget)" in by_name.out
     pairs = world.output / "pairs"
     kept = [pq.read_table(p).drop_columns("run_id") for p in sorted(pairs.rglob("*.parquet"))]
     without_rows(world, "talk-13")

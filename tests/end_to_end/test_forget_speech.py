@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from tests.end_to_end.conftest import Outcome, pairs_digest
 from tests.end_to_end.forgetting import cells, holding
+from tests.end_to_end.hearing_world import let_hear, save_dual, save_kmeans
 from tests.end_to_end.speech_world import COPY, PIECES, SpeechWorld
 from tests.end_to_end.test_incremental import digests
 
@@ -115,3 +117,34 @@ def test_by_the_id_of_its_list(speech: SpeechWorld, mining: Cli) -> None:
     uris = {uri for path in (speech.output / "pairs").rglob("*.parquet")
             for uri in pq.read_table(path)["src_uri"].to_pylist()}  # fmt: skip
     assert uris == set(left)
+
+
+@pytest.fixture(scope="module")
+def ears(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("encoders")
+    return save_dual(folder / "ears", save_kmeans(folder / "units"))
+
+
+@pytest.mark.usefixtures("no_beam")
+def test_what_an_encoder_heard_goes_too(speech: SpeechWorld, ears: Path, mining: Cli) -> None:
+    hearing = let_hear(speech, ears)
+    hearing.change(tasks={"ss": hearing.settings["tasks"]["ss"]})
+    hearing.change_corpus("talks", speech={"max_joined": 1})
+    without(hearing, COPY[1])
+    mined(hearing, mining)
+    rows = hearing.table("segments", "talks").to_pylist()
+    own = {row[name] for row in rows if row["source_uri"] == GONE
+           for name in ("recording_id", "segment_id", "source_uri")}  # fmt: skip
+    assert set(holding(hearing.output / "audio_frames", sorted(own))) > set()
+    done = mining("forget", GONE, "--config", hearing.config)
+    assert done.code == 0, done.err
+    assert holding(hearing.output, sorted(own)) == {}
+    assert re.search(r"tokenize: talks: [123] of \d parts are those of an earlier run", done.err)
+    without(hearing, GONE, COPY[1])
+    other = hearing.folder / "other"
+    mined(hearing, mining, "--output", other)
+    for kind in ("audio_frames", "embeddings", "pairs"):
+        assert digests(hearing.output, kind) == digests(other, kind)
+    manifest = json.loads((other / "pairs/ss/_manifest.json").read_text())
+    models = manifest["attributes"]["licences"]["models"]
+    assert list(models.values()) == ["unknown"] * 2, "the encoder and its audio tokenizer"
