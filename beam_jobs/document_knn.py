@@ -13,12 +13,13 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
+from itertools import islice, product
 from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from beam_jobs.forgotten import forgotten_of
 from beam_jobs.neighbors import SOURCE, TARGET, Neighbors, pools_of
 from beam_jobs.spills import Notes, Spills, gathered
 from beam_jobs.stage import Unit, reason_counters
@@ -30,6 +31,7 @@ from mining.contract.schemas import BACKWARD, FORWARD, NEIGHBOR, OCCURRENCE, REJ
 from mining.io.dataset import Manifest, Receipt, read_manifest, remove_strays, remove_tree
 from mining.io.document_pairs import DOCUMENT_PAIR, DocumentGroups, read_document_pairs
 from mining.io.filesystem import remove
+from mining.io.forgotten import Forgotten
 from mining.io.parquet import read_part, write_part
 from mining.io.pools import Block, read_block
 from mining.knn import DocumentSearch, merge_within, search_documents
@@ -255,8 +257,20 @@ class DocumentKnn(Neighbors):
             unknown = named.filter(pc.invert(pc.is_in(named, value_set=pc.unique(there))))
             counters[f"documents.{side}"] = len(named)
             counters[f"unknown.{side}"] = len(unknown)
-            notes[side] = sorted(unknown.to_pylist())[:_SHOWN]
+            told = (one for one in sorted(unknown.to_pylist()) if not self._is_forgotten(side, one))
+            notes[side] = list(islice(told, _SHOWN))
         return Receipt(unit=unit.key, counters=dict(counters), notes=notes)
+
+    def _is_forgotten(self, side: str, document: str) -> bool:
+        """Whether pairs still name a document that is not to be named any more."""
+        return any(one.has_id(document) for one in self._forgotten[side])
+
+    @cached_property
+    def _forgotten(self) -> dict[str, list[Forgotten]]:
+        return {
+            side: [forgotten_of(self.run, data.manifest.name) for data in self.datasets(side)]
+            for _, side in _SIDES
+        }
 
     # Phase merge
 
@@ -343,10 +357,11 @@ class DocumentKnn(Neighbors):
             ]
             names = sorted(name for receipt in known for name in receipt.notes[side])[:_SHOWN]
             if counts[0] == counts[1]:
+                such = _such_as([repr(one) for one in names[:1]])
                 raise InputError(
                     f"tasks.{self.subject}.documents: {self.documents.pairs} must name documents of the "
-                    f"{side} corpora, but names none that is there, such as {names[0]!r}; its ids must "
-                    "be those that columns.id names"
+                    f"{side} corpora, but names none that is there{such}; its ids must be those that "
+                    "columns.id names"
                 )
             facts[side] = {"named": counts[0], "unknown": counts[1], "such_as": names}
         return facts
@@ -358,8 +373,12 @@ def unknown_documents(manifest: Manifest) -> Iterator[str]:
         if facts["unknown"]:
             yield (
                 f"documents: {facts['unknown']} of the {facts['named']} {side} documents in pairs are "
-                f"in no corpus, such as {', '.join(facts['such_as'])}"
+                f"in no corpus{_such_as(facts['such_as'])}"
             )
+
+
+def _such_as(names: list[str]) -> str:
+    return f", such as {', '.join(names)}" if names else ""
 
 
 def _rejects(ids: pa.ChunkedArray, detail: str) -> pa.Table:

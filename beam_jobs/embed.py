@@ -15,6 +15,7 @@ from typing import ClassVar
 
 import pyarrow as pa
 
+from beam_jobs.earlier import MADE_OF, TAKEN_OVER, said
 from beam_jobs.once import one_copy
 from beam_jobs.recordings import CorpusFrames
 from beam_jobs.stage import Stage, Unit, reason_counters
@@ -110,7 +111,7 @@ class Embed(Stage):
                 "rejected": rejected.num_rows,
                 **reason_counters(rejected),
             },
-            notes={"made_of": made_of, "taken_over": earlier is not None},
+            notes={MADE_OF: made_of, TAKEN_OVER: earlier is not None},
         )
 
     def _embed(
@@ -150,7 +151,7 @@ class Embed(Stage):
         for other in self._earlier if made_of else ():
             done = self.run.state(self.name, self.subject, other, "embed")
             receipt = read_receipt(done, unit.key, storage)
-            if receipt is None or receipt.notes.get("made_of") != made_of:
+            if receipt is None or receipt.notes.get(MADE_OF) != made_of:
                 continue
             folders = {
                 "embeddings": self.run.dataset("embeddings", self.subject, other),
@@ -167,11 +168,7 @@ class Embed(Stage):
 
     def remark(self) -> str:
         """How many parts were embedded by an earlier run, if any."""
-        done = self.receipts("embed")
-        taken = sum(receipt.notes.get("taken_over", False) for receipt in done)
-        if not taken:
-            return ""
-        return f"{self.subject}: {taken} of {len(done)} parts are those of an earlier run"
+        return said(self.subject, self.receipts("embed"))
 
     def finish(self) -> None:
         """Check rows in = kept + rejected; write the manifests."""

@@ -9,12 +9,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_jobs.listing import absolute, audio_base
+from beam_jobs.forgotten import forgotten_of
+from beam_jobs.listing import audio_base
 from beam_jobs.plan import Plan
 from beam_jobs.prepare import Prepare
 from mining.contract.ids import partition_of, text_segment_id
 from mining.contract.languages import canonical_language
 from mining.contract.schemas import OCCURRENCE, REJECT, SEGMENT, SPEECH
+from mining.contract.uris import absolute
 from mining.explain import Name, place_of, read_name, spellings
 from mining.io.dataset import Manifest, read_manifest
 from mining.io.filesystem import exists
@@ -329,6 +331,10 @@ def _parts(
 
 def _nearest(plan: Plan, corpora: Sequence[str], name: Name, found: Located) -> None:
     """A line about a name that the run never saw, with the nearest spellings if they are cheap."""
+    forgotten = [forgotten_of(plan.run, corpus) for corpus in corpora]
+    if any(one.has_id(name.raw) or one.has_file(name.raw, "") for one in forgotten):
+        found.lines.append(("corpus", f"{name.raw!r} was forgotten (mining forget)"))
+        return
     near: list[str] = []
     manifests = [plan.segments(corpus) for corpus in corpora]
     if sum(manifest.rows for manifest in manifests) <= _SPELLED_ROWS:

@@ -78,7 +78,7 @@ def count(plan: Plan, name: str, asked: Asked) -> Counted:
     corpus = plan.run.config.corpora[name]
     if corpus.modality == SPEECH:
         return count_recordings(plan.run, listing_of(plan.run, name), seconds=True)
-    return count_texts(plan.run, corpus)
+    return count_texts(plan.run, name)
 
 
 def whole_of(

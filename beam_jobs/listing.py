@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -15,8 +15,9 @@ from mining.config.model import Corpus, LangFrom
 from mining.contract.errors import ConfigError, InputError
 from mining.contract.languages import canonical_language
 from mining.contract.schemas import REJECT
-from mining.contract.uris import canonical_uri
+from mining.contract.uris import absolute, canonical_uri
 from mining.io.filesystem import Storage, size, version
+from mining.io.forgotten import Forgotten
 from mining.text import TextFile, TextSource, list_files, read_batches
 from mining.text.corpus import base_of
 from mining.text.source import LANG
@@ -83,11 +84,6 @@ def _lists_base(corpus: Corpus) -> str:
     return absolute(base_of(_sources(corpus)) or ".").rstrip("/") + "/"
 
 
-def absolute(uri: str) -> str:
-    """Local addresses in full: what lies outside the base is then still found."""
-    return uri if "://" in uri else os.path.abspath(uri)
-
-
 def audio_uri(base: str, source_uri: str) -> str:
     """Where a recording is: what :func:`audio_base` was taken from is put back."""
     is_absolute = source_uri.startswith("/") or "://" in source_uri
@@ -95,7 +91,12 @@ def audio_uri(base: str, source_uri: str) -> str:
 
 
 def list_recordings(
-    name: str, corpus: Corpus, storage: Storage, *, unique_ids: bool = False
+    name: str,
+    corpus: Corpus,
+    storage: Storage,
+    *,
+    unique_ids: bool = False,
+    forgotten: Forgotten = Forgotten(),  # noqa: B008 - frozen
 ) -> Listing:
     """List a speech corpus.
 
@@ -108,6 +109,7 @@ def list_recordings(
         corpus: of modality speech.
         storage: fsspec options.
         unique_ids: whether an id may stand in one language only, since vectors are looked up by it.
+        forgotten: passed over, as if the corpus did not hold it.
 
     Raises:
         InputError: if an address names no file, or a list cannot be read.
@@ -118,7 +120,9 @@ def list_recordings(
     found: list[dict[str, object]] = []
     owners: dict[tuple[str, str], str] = {}
     langs: dict[str, str] = {}
-    for row in _rows(corpus, storage, refused):
+    for row in _rows(corpus, storage, refused, forgotten):
+        if forgotten.has_file(row.uri, base):
+            continue
         reason = _refusal(row, wanted)
         if reason is None:
             try:
@@ -204,8 +208,16 @@ def _refuse_repeated(name: str, corpus: Corpus, found: Sequence[dict[str, object
         seen.add(row["uri"])
 
 
-def _rows(corpus: Corpus, storage: Storage, refused: list[tuple[str, str, str]]) -> Iterator[_Row]:
-    for source in _sources(corpus):
+def _rows(
+    corpus: Corpus,
+    storage: Storage,
+    refused: list[tuple[str, str, str]],
+    forgotten: Forgotten,
+) -> Iterator[_Row]:
+    base = audio_base(corpus)
+    for source in _sources(corpus, forgotten):
+        if forgotten.has_file(source.uri, base):
+            continue  # it may be gone from where the config names it
         files = list_files(source, storage)
         if corpus.format in _LISTS:
             for file in files:
@@ -269,8 +281,9 @@ def _listed(
             yield _Row(uri, row["row"], row["lang_raw"], row["doc_id"], place, is_told(corpus))
 
 
-def _sources(corpus: Corpus) -> tuple[TextSource, ...]:
-    return tuple(_source(corpus, canonical_uri(uri)) for uri in corpus.uris)
+def _sources(corpus: Corpus, forgotten: Forgotten | None = None) -> tuple[TextSource, ...]:
+    found = (_source(corpus, canonical_uri(uri)) for uri in corpus.uris)
+    return tuple(replace(source, forgotten=forgotten or Forgotten()) for source in found)
 
 
 def _source(corpus: Corpus, uri: str) -> TextSource:

@@ -6,11 +6,14 @@ from typing import Any
 
 import yaml
 
+from beam_jobs.forgotten import forgotten_list
 from beam_jobs.stage import Run
 from mining.config import Config, resolved_yaml
+from mining.config.load import to_plain
 from mining.contract.errors import ConfigError, DatasetError
 from mining.contract.uris import canonical_uri
 from mining.io.filesystem import Storage, exists, list_glob, read_bytes, write_atomic
+from mining.io.forgotten import ForgottenList
 
 _RESOLVED = "config.resolved.yaml"
 _FIXED = {"corpora": ("uri", "lang", "modality"), "tasks": ("source", "target")}
@@ -33,17 +36,35 @@ def claim_output(run: Run, resolved: Config) -> None:
         ConfigError: if the folder holds other things, or the results of another config.
     """
     uri, storage = f"{run.output}/{_RESOLVED}", run.storage
-    text = resolved_yaml(resolved)
+    check_output(run, resolved)
+    shown = resolved_yaml(_without_forgotten(to_plain(resolved), forgotten_list(run)))
+    write_atomic(uri, shown.encode("utf-8"), storage)
+
+
+def check_output(run: Run, resolved: Config) -> None:
+    """Check that a run of this config may write to its folder; write nothing.
+
+    Args:
+        run: whose folder.
+        resolved: its config with everything filled in.
+
+    Raises:
+        ConfigError: if the folder holds other things, or the results of another config.
+    """
+    uri, storage = f"{run.output}/{_RESOLVED}", run.storage
     # another worker may have claimed it, and begun, between the two looks: so there is a third
     others = not exists(uri, storage) and list_glob(run.output, storage)
     if exists(uri, storage):
-        _refuse_another(run, _read(uri, storage), yaml.safe_load(text))
+        forgotten = forgotten_list(run)
+        before, now = (
+            _without_forgotten(one, forgotten) for one in (_read(uri, storage), to_plain(resolved))
+        )
+        _refuse_another(run, before, now)
     elif others:
         raise ConfigError(
             f"{run.output}: must be empty or an output of this program, but holds other files; "
             "choose another --output"
         )
-    write_atomic(uri, text.encode("utf-8"), storage)
 
 
 def _refuse_another(run: Run, before: Any, resolved: Any) -> None:
@@ -83,12 +104,28 @@ def _read(uri: str, storage: Storage) -> Any:
 
 def _identity(config: Any) -> dict[str, Any]:
     """What may not change in an output folder, by config key."""
-    return {
+    found = {
         f"{section}.{name}.{key}": _canonical(entry.get(key))
         for section, keys in _FIXED.items()
         for name, entry in config[section].items()
         for key in keys
     }
+    # a list of one, as what was forgotten may leave it, is that one
+    return {
+        key: value[0] if isinstance(value, list) and len(value) == 1 else value
+        for key, value in found.items()
+    }
+
+
+def _without_forgotten(config: Any, forgotten: ForgottenList) -> Any:
+    """A config, as plain values, that does not name one by one the files that were forgotten."""
+    corpora = dict(config["corpora"])
+    for name, corpus in corpora.items():
+        if isinstance(corpus["uri"], list):
+            left_out = forgotten.of(name)
+            kept = [uri for uri in corpus["uri"] if not left_out.has_file(canonical_uri(uri), "")]
+            corpora[name] = {**corpus, "uri": kept or corpus["uri"]}
+    return {**config, "corpora": corpora}
 
 
 def _canonical(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -20,8 +20,10 @@ from mining.io.dataset import (
     Receipt,
     has_manifest,
     read_json,
+    read_manifest,
     remove_strays,
     write_json,
+    write_manifest,
 )
 from mining.io.filesystem import exists, list_glob, remove
 from mining.io.parquet import read_part, write_part
@@ -48,6 +50,8 @@ class Pairs(Stage):
         neighbors: manifest of the task's neighbours.
         settings: margin and selection; its threshold is replaced by ``thresholds``.
         thresholds: lowest margin score by language pair (``deu-eng``), None for none.
+        licences: of the corpora and models that the pairs are made of, for the manifest; they decide
+            nothing.
     """
 
     sources: tuple[Manifest, ...]
@@ -55,6 +59,7 @@ class Pairs(Stage):
     neighbors: Manifest
     settings: ScoreSettings
     thresholds: Mapping[str, float | None]
+    licences: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     name: ClassVar[str] = "pairs"
     phases: ClassVar[tuple[str, ...]] = ("pairs",)
     version: ClassVar[int] = 2
@@ -114,6 +119,15 @@ class Pairs(Stage):
         """Folder of the receipts. Of each turn its own: those of an earlier one are not taken."""
         turn = self._turn
         return self.run.state(self.name, self.subject, f"{self.hash}.{turn}" if turn else self.hash)
+
+    def restate(self) -> None:
+        """State the licences anew where the config names others than the finished pairs' manifest."""
+        if not self.is_done():
+            return
+        manifest = read_manifest(self.folder, self.run.storage)
+        if manifest.attributes.get("licences") != self.licences:
+            attributes = {**manifest.attributes, "licences": self.licences}
+            write_manifest(self.folder, replace(manifest, attributes=attributes), self.run.storage)
 
     def begin(self) -> None:
         """Start a new turn if other settings have written to the folder since.
@@ -232,6 +246,6 @@ class Pairs(Stage):
         self.publish(
             {"rejects": self.rejects_folder(), "pairs": self.folder},
             done,
-            {"thresholds": dict(self.thresholds)},
+            {"thresholds": dict(self.thresholds), "licences": self.licences},
             laws=[("candidates", ("kept", "rejected"))],
         )

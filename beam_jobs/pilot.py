@@ -110,7 +110,7 @@ def run_pilots(
                 Sample(share, LEAST_ROWS // (SMALLER if number == 0 else 1))
                 for number, share in enumerate(fractions)
             ]
-            counted[name] = count_texts(plan.run, corpus, samples)
+            counted[name] = count_texts(plan.run, name, samples)
             for number, sample in enumerate(samples):
                 corpora[number][name] = write_texts(homes[number], name, corpus, sample.rows())
     pilots = []

@@ -12,6 +12,7 @@ import pyarrow as pa
 from beam_jobs.document_knn import DocumentKnn, unknown_documents
 from beam_jobs.embed import Embed
 from beam_jobs.knn import Knn
+from beam_jobs.licences import Licences, licences_of, require_commercial
 from beam_jobs.limit import Limit
 from beam_jobs.listing import UNDETERMINED, audio_base
 from beam_jobs.models import encoder_cards, recogniser_cards
@@ -71,6 +72,8 @@ class Plan:
                 f"{config.execution.backend!r}"
             )
         _ = self.tokenizers
+        if config.execution.commercial:
+            require_commercial(self._licences(self.corpora))
         settings = score_settings(config.mining)
         for name, task in config.tasks.items():
             if task.documents is not None and config.mining.index != EXACT:
@@ -114,6 +117,10 @@ class Plan:
             if self.run.config.corpora[name].modality == SPEECH and name not in self.recognisers
         }
         return {name: card for name, card in found.items() if card is not None}
+
+    def _licences(self, corpora: Sequence[str]) -> Licences:
+        """Of some corpora and the weights that they go through."""
+        return licences_of(self.run.config, corpora, self.cards, self.recognisers)
 
     @cached_property
     def _prepares(self) -> dict[str, Prepare | PrepareSpeech]:
@@ -383,6 +390,7 @@ class Plan:
                     neighbors=found,
                     settings=replace(settings, threshold=None),
                     thresholds=thresholds,
+                    licences=self._licences((*task.sources, *task.targets)),
                 )
             )
         return stages

@@ -14,11 +14,12 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from beam_jobs.forgotten import forgotten_of
 from beam_jobs.reading import ReadingStage
 from beam_jobs.spills import SPILL_BYTES, Notes, Spills, gathered
 from beam_jobs.stage import Run, Unit, reason_counters
 from mining.config.model import Corpus
-from mining.contract.errors import ConfigError
+from mining.contract.errors import ConfigError, InputError
 from mining.contract.ids import content_id, partitions_of
 from mining.contract.schemas import OCCURRENCE, REJECT, SEGMENT
 from mining.filter import Guard, digest_of_sets, load_guard, refuse_benchmarks
@@ -26,14 +27,14 @@ from mining.io.collapse import collapse, reject_duplicate_ids
 from mining.io.dataset import Receipt
 from mining.io.filesystem import version
 from mining.io.parquet import Part, write_part
-from mining.text.corpus import base_of, settings_of, sources_of
+from mining.text.corpus import base_of, files_of, settings_of, sources_of
 from mining.text.prepare import (
     Segmented,
     rows_accounted,
     segment_batch,
 )
 from mining.text.readers import read_batches
-from mining.text.source import TextFile, TextSource, list_files
+from mining.text.source import TextFile, TextSource
 
 _SPILLED = ("segments", "ids")
 
@@ -63,15 +64,18 @@ class Prepare(ReadingStage):
         """List the files of a corpus.
 
         Raises:
-            InputError: if there is none.
+            InputError: if there is none, or none that was not forgotten.
             ConfigError: if a file is named twice, or is one that this run writes.
         """
-        sources = sources_of(corpus)
+        sources = sources_of(corpus, forgotten_of(run, subject))
         files = [
             (index, file, version(file.uri, run.storage))
-            for index, source in enumerate(sources)
-            for file in list_files(source, run.storage)
+            for index, file in files_of(sources, run.storage)
         ]
+        if not files:
+            raise InputError(
+                f"corpora.{subject}: must hold a file, but all of its files were forgotten; take it out"
+            )
         seen: set[str] = set()
         for _, file, _ in files:
             if file.uri in seen or file.uri.startswith(f"{run.output}/"):
@@ -95,15 +99,18 @@ class Prepare(ReadingStage):
     def hash(self) -> str:
         """Decided by the files (address and version), how they are read, and what is refused."""
         corpus = {**vars(self._corpus), "model": None}
-        return self.hash_of(
-            {
-                "corpus": corpus,
-                "files": [(file.uri, stamp) for _, file, stamp in self.files],
-                "partitions": self.run.config.partitions,
-                "guard": self.guard,
-                "unique_ids": self.unique_ids,
-            },
-        )
+        del corpus["licence"]  # decides no byte
+        decides: dict[str, Any] = {
+            "corpus": corpus,
+            "files": [(file.uri, stamp) for _, file, stamp in self.files],
+            "partitions": self.run.config.partitions,
+            "guard": self.guard,
+            "unique_ids": self.unique_ids,
+        }
+        # not where there are none: files that were forgotten leave the hash of a corpus without them
+        if forgotten := self.sources[0].forgotten.ids:
+            decides["forgotten"] = sorted(forgotten)
+        return self.hash_of(decides)
 
     @property
     def folder(self) -> str:

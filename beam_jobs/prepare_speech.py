@@ -19,7 +19,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from beam_jobs.listing import Listing, absolute, audio_base, list_recordings
+from beam_jobs.forgotten import forgotten_of
+from beam_jobs.listing import Listing, audio_base, list_recordings
 from beam_jobs.once import one_copy
 from beam_jobs.reading import ReadingStage
 from beam_jobs.spills import SPILL_BYTES, Notes, Spills, gathered
@@ -30,8 +31,10 @@ from mining.contract.errors import ConfigError, DatasetError, InputError
 from mining.contract.ids import partitions_of
 from mining.contract.schemas import OCCURRENCE, REGION, REJECT, SEGMENT
 from mining.contract.speech import SpeechDetector
+from mining.contract.uris import absolute
 from mining.io.collapse import collapse
 from mining.io.dataset import Receipt
+from mining.io.forgotten import Forgotten
 from mining.io.local import file_digest, local_file
 from mining.io.parquet import Part, write_part
 from mining.io.spill import read_spill, write_spill
@@ -59,11 +62,13 @@ class PrepareSpeech(ReadingStage):
         listing: its recordings. Stays in the launcher: workers read it from the state folder.
         listed: digest of the listing.
         bounds: where the units of phase ``hear`` begin and end in the listing.
+        forgotten: recordings that are passed over, whatever they are called.
     """
 
     listing: Listing | None = field(repr=False, compare=False)
     listed: str
     bounds: tuple[int, ...]
+    forgotten: Forgotten
     name: ClassVar[str] = "prepare"
     phases: ClassVar[tuple[str, ...]] = ("list", "hear", "collapse")
     reads: ClassVar[str] = "hear"
@@ -80,7 +85,10 @@ class PrepareSpeech(ReadingStage):
             InputError: if there is none, or a list cannot be read.
             ConfigError: if a recording is one that this run writes.
         """
-        listing = list_recordings(subject, corpus, run.storage, unique_ids=unique_ids)
+        forgotten = forgotten_of(run, subject)
+        listing = list_recordings(
+            subject, corpus, run.storage, unique_ids=unique_ids, forgotten=forgotten
+        )
         output = f"{absolute(run.output)}/"
         for uri in listing.recordings["uri"].to_pylist():
             if uri.startswith(output):
@@ -92,6 +100,7 @@ class PrepareSpeech(ReadingStage):
             listing=listing,
             listed=stage_hash("listing", {"rows": [table.to_pylist() for table in tables]}),
             bounds=_bounds(listing.recordings["bytes"].to_pylist()),
+            forgotten=forgotten,
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -198,7 +207,9 @@ class PrepareSpeech(ReadingStage):
             for row in rows:
                 if not attempt.may_read(row["source_uri"]):
                     continue
-                heard, refused = self._one(row)
+                if (one := self._one(row)) is None:
+                    continue
+                heard, refused = one
                 rejects.append(refused)
                 held["segments"].append(heard.candidates)
                 held["regions"].append(heard.regions)
@@ -218,12 +229,15 @@ class PrepareSpeech(ReadingStage):
             unit=unit.key, parts={"rejects": (part,)}, counters=dict(counters), notes=notes
         )
 
-    def _one(self, row: Mapping[str, Any]) -> tuple[Heard, pa.Table]:
-        """Hear one recording. One that is there and cannot be opened is a reject."""
+    def _one(self, row: Mapping[str, Any]) -> tuple[Heard, pa.Table] | None:
+        """Hear one recording; None if it was forgotten. One that cannot be opened is a reject."""
         try:
             with local_file(row["uri"], self.run.storage) as path:
+                recording_id = file_digest(path)
+                if self.forgotten.has_recording(recording_id):
+                    return None
                 recording = Recording(
-                    recording_id=file_digest(path),
+                    recording_id=recording_id,
                     source_uri=row["source_uri"],
                     row=row["row"],
                     lang=row["lang"],

@@ -48,6 +48,12 @@ def units_of_part(regions: Manifest, part: str) -> list[str]:
     return [f"{stem}.{share:05d}" for share in range(_shares(regions, part))]
 
 
+def speech_of_unit(regions: Manifest, unit: Unit) -> tuple[str, int, int]:
+    """What a unit hears: digest of the part, and which share of it."""
+    (part,) = (part for part in regions.parts if part.path == unit.args["part"])
+    return part.sha256, unit.args["share"], unit.args["shares"]
+
+
 def regions_of_part(run: Run, regions: Manifest, part: str) -> pa.Table:
     """The REGION rows of a part."""
     folder = run.dataset("regions", regions.name, regions.hash)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from beam_jobs.complete import require_complete
 from beam_jobs.dataflow import flags, require_reachable
+from beam_jobs.forgotten import forgotten_list
 from beam_jobs.meter import timed_stage
 from beam_jobs.output import claim_output
 from beam_jobs.pipeline import build_options, run_stages
@@ -19,8 +20,22 @@ from beam_jobs.stage import Stage
 from beam_jobs.thresholds import effective
 
 
-def run(plan: Plan, stages: Sequence[str], beam_args: Sequence[str], progress: Progress) -> bool:
+def run(
+    plan: Plan,
+    stages: Sequence[str],
+    beam_args: Sequence[str],
+    progress: Progress,
+    *,
+    forgetting: bool = False,
+) -> bool:
     """Run the named stages, in order.
+
+    Args:
+        plan: whose stages.
+        stages: their names.
+        beam_args: further Beam options.
+        progress: shown while they run.
+        forgetting: whether old results are removed afterwards.
 
     Returns:
         Whether there was anything to do.
@@ -34,12 +49,20 @@ def run(plan: Plan, stages: Sequence[str], beam_args: Sequence[str], progress: P
     require_reachable(config)
     plan.check()
     build_options(config.execution.runner, beam_args, flags(config.execution))
+    if not forgetting and forgotten_list(plan.run).pending:
+        progress.warn(
+            f"{plan.run.output}: something was not forgotten to the end: old results still hold it; run "
+            "mining forget again"
+        )
     claim_output(plan.run, replace(config, mining=effective(config.mining)))
     worked = False
     for name in STAGES:
         with timed_stage(name):
             found = stages_of(plan, name) if name in stages else ()
             worked |= _run_stage(name, found, beam_args, progress)
+    if "pairs" in stages:
+        for stage in plan.pairs():
+            stage.restate()
     require_complete(plan)
     return worked
 

@@ -20,15 +20,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from beam_jobs.forgotten import forgotten_of
 from beam_jobs.listing import Listing, list_recordings
 from beam_jobs.stage import Run
 from mining.config.model import Corpus, LangFrom
 from mining.contract.languages import canonical_language
 from mining.contract.schemas import SPEECH
 from mining.io.local import local_file
-from mining.text.corpus import sources_of
+from mining.text.corpus import files_of, sources_of
 from mining.text.readers import read_batches
-from mining.text.source import list_files
 
 LEAST_ROWS = 20  # of a language in the largest sample
 _HASH = 2.0**64
@@ -84,35 +84,36 @@ class Sample:
         return [row for _, row in sorted({*self._rows, *always}, key=lambda one: one[0])]
 
 
-def count_texts(run: Run, corpus: Corpus, samples: Sequence[Sample] = ()) -> Counted:
+def count_texts(run: Run, name: str, samples: Sequence[Sample] = ()) -> Counted:
     """Read a text corpus once: count its rows, and deal them into samples.
 
     Raises:
         InputError: if an address names no file, or a file cannot be read.
     """
+    corpus = run.config.corpora[name]
     rows: Counter[str] = Counter()
     chars = files = unknown = 0
     wanted = None if corpus.langs is None else {canonical_language(code) for code in corpus.langs}
     spent = [0.0, 0.0]
-    for source in sources_of(corpus):
-        for file in list_files(source, run.storage):
-            files += 1
-            batches = _timed(read_batches(file, source, run.storage), spent)
-            for batch in batches:
-                columns = (
-                    batch.rows.column(c).to_pylist() for c in ("row", "doc_id", "lang_raw", "text")
-                )
-                for number, doc_id, raw, text in zip(*columns, strict=True):
-                    lang = canonical_language(raw)
-                    if lang is None or (wanted is not None and lang not in wanted):
-                        unknown += 1
-                        continue
-                    rows[lang] += 1
-                    chars += len(text)
-                    if samples:
-                        place = hash_of(f"{file.uri}#{number}")
-                        for sample in samples:
-                            sample.add(place, (doc_id, raw, text))
+    sources = sources_of(corpus, forgotten_of(run, name))
+    for index, file in files_of(sources, run.storage):
+        files += 1
+        batches = _timed(read_batches(file, sources[index], run.storage), spent)
+        for batch in batches:
+            columns = (
+                batch.rows.column(c).to_pylist() for c in ("row", "doc_id", "lang_raw", "text")
+            )
+            for number, doc_id, raw, text in zip(*columns, strict=True):
+                lang = canonical_language(raw)
+                if lang is None or (wanted is not None and lang not in wanted):
+                    unknown += 1
+                    continue
+                rows[lang] += 1
+                chars += len(text)
+                if samples:
+                    place = hash_of(f"{file.uri}#{number}")
+                    for sample in samples:
+                        sample.add(place, (doc_id, raw, text))
     return Counted(
         rows=dict(sorted(rows.items())), chars=chars, files=files, unknown=unknown,
         read_cpu_s=spent[0], read_wall_s=spent[1],
@@ -139,7 +140,8 @@ def hash_of(place: str) -> float:
 
 def listing_of(run: Run, name: str) -> Listing:
     """The recordings of a speech corpus."""
-    return list_recordings(name, run.config.corpora[name], run.storage)
+    forgotten = forgotten_of(run, name)
+    return list_recordings(name, run.config.corpora[name], run.storage, forgotten=forgotten)
 
 
 def count_recordings(run: Run, listing: Listing, *, seconds: bool) -> Counted:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from typing import ClassVar
@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from beam_jobs.earlier import MADE_OF, earlier_hashes, said, take_over
 from beam_jobs.once import one_copy
-from beam_jobs.recordings import regions_of_unit, samples_of, units_of_speech
+from beam_jobs.recordings import regions_of_unit, samples_of, speech_of_unit, units_of_speech
 from beam_jobs.stage import Stage, Unit
 from encoders.audio_tokens.card import AudioTokenizerCard
 from encoders.audio_tokens.slices import frames_of_regions
@@ -114,8 +115,25 @@ class Tokenize(Stage):
             )
         return found
 
+    @cached_property
+    def _earlier(self) -> tuple[str, ...]:
+        return earlier_hashes(self)
+
     def process(self, phase: str, unit: Unit) -> Receipt:
-        """Tokenise some recordings."""
+        """Tokenise some recordings, unless an earlier run has."""
+        made_of = self.hash_of(
+            {
+                "speech": speech_of_unit(self.regions, unit),
+                "audio_tokenizer": self.card.fingerprint,
+                "clips_s": self._clips_s,
+                "max_gap_s": self._max_gap_s,
+            }
+        )
+        kinds = ("audio_frames", AUDIO_FRAMES)
+        earlier = take_over(self, phase, unit.key, made_of, kinds, self._earlier)
+        return earlier or replace(self._tokenized(unit), notes={MADE_OF: made_of})
+
+    def _tokenized(self, unit: Unit) -> Receipt:
         mine = regions_of_unit(self.run, self.regions, unit)
         channels = list(channels_of(mine))
         pieces: list[_Pieces] = [[[] for _ in channel.start] for channel in channels]
@@ -154,6 +172,10 @@ class Tokenize(Stage):
             for clip, samples in zip(clips, found, strict=True):
                 if len(samples):  # less than one sample at 16 kHz has no frame
                     yield place, clip, samples
+
+    def remark(self) -> str:
+        """How many parts were tokenised by an earlier run, if any."""
+        return said(self.subject, self.receipts("tokenize"))
 
     def finish(self) -> None:
         """Check that no region is lost; write the manifest."""

@@ -16,12 +16,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from beam_jobs.earlier import MADE_OF, earlier_hashes, said, take_over
 from beam_jobs.listing import UNDETERMINED
 from beam_jobs.once import one_copy
 from beam_jobs.recordings import (
     regions_of_part,
     regions_of_unit,
     samples_of,
+    speech_of_unit,
     units_of_part,
     units_of_speech,
 )
@@ -129,7 +131,23 @@ class Transcribe(Stage):
             )
         return found
 
+    @cached_property
+    def _earlier(self) -> tuple[str, ...]:
+        return earlier_hashes(self)
+
     def _recognise(self, unit: Unit) -> Receipt:
+        made_of = self.hash_of(
+            {
+                "speech": speech_of_unit(self.regions, unit),
+                "recogniser": self.card.fingerprint,
+                "max_gap_s": self.run.config.corpora[self.subject].speech.max_gap_s,
+            }
+        )
+        kinds = ("transcripts", TRANSCRIPT)
+        earlier = take_over(self, "recognise", unit.key, made_of, kinds, self._earlier)
+        return earlier or replace(self._recognised(unit), notes={MADE_OF: made_of})
+
+    def _recognised(self, unit: Unit) -> Receipt:
         mine = regions_of_unit(self.run, self.regions, unit)
         counters: Counter[str] = Counter()
         tables = [TRANSCRIPT.empty_table()]
@@ -281,6 +299,10 @@ class Transcribe(Stage):
             without(heard, found.is_valid(), "benchmark_overlap", found.drop_null()),
             refused,
         )
+
+    def remark(self) -> str:
+        """How many parts were recognised by an earlier run, if any."""
+        return said(self.subject, self.receipts("recognise"))
 
     def finish(self) -> None:
         """Check that no region and no segment is lost; write the manifests."""

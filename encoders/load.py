@@ -209,7 +209,7 @@ def _refuse_idle_settings(ref: ModelRef, kind: str, path: Path) -> None:
     if kind == DUAL and read_json(path / "dual_encoder.json").get("tower") == "wordbag":
         useful[DUAL] = set()  # it computes one text at a time, as far as bytes go
     for field in dataclasses.fields(ModelRef):
-        is_set = field.name != "path" and getattr(ref, field.name) != field.default
+        is_set = field.name not in ("path", "licence") and getattr(ref, field.name) != field.default
         idle = field.name == "ids" if kind not in useful else field.name not in useful[kind]
         if field.name == "revision":
             idle = not is_hub_name(ref.path)

@@ -5,6 +5,7 @@ from beam_jobs.cli.cut import cut_command
 from beam_jobs.cli.diff import diff_command
 from beam_jobs.cli.evaluate import calibrate_command, evaluate_command
 from beam_jobs.cli.explain import explain_command
+from beam_jobs.cli.forget import forget_command
 from beam_jobs.cli.inspect import inspect_command
 from beam_jobs.cli.mine import mine_command
 from beam_jobs.cli.plan import plan_command
@@ -25,6 +26,7 @@ COMMANDS = [
     mine_command,
     score_command,
     explain_command,
+    forget_command,
     cut_command,
     train_command,
     bootstrap_command,

@@ -30,8 +30,12 @@ def config_options(command: Command) -> Command:
 
 def run_options(command: Command) -> Command:
     """Options of commands that do work: the config's, the runner's, and Beam's own."""
+    return work_options(click.argument("beam_args", nargs=-1, type=click.UNPROCESSED)(command))
+
+
+def work_options(command: Command) -> Command:
+    """The same without Beam's own, for commands that have arguments themselves."""
     for option in (
-        click.argument("beam_args", nargs=-1, type=click.UNPROCESSED),
         click.option("--quiet", is_flag=True, help="No progress on stderr."),
         click.option("--runner", metavar="NAME",
                      help="Beam runner. DirectRunner (the default) is Beam's in-process runner: "

@@ -23,6 +23,9 @@ _HELP = {
 @click.option("--dry_run", "--dry-run", is_flag=True,
               help="Only build every stage's job for Dataflow, and say what is in it: no network, no "
               "credentials, nothing is written.")  # fmt: skip
+@click.option("--commercial", is_flag=True,
+              help="Refuse corpora and weights whose licence does not allow commercial use, or is not "
+              "known to. The same as --set execution.commercial=true.")  # fmt: skip
 def run_command(
     config_path: str,
     overrides: tuple[str, ...],
@@ -31,6 +34,7 @@ def run_command(
     quiet: bool,
     beam_args: tuple[str, ...],
     dry_run: bool,
+    commercial: bool,
 ) -> None:
     """Run all stages; judge the pairs if the config names gold.
 
@@ -38,6 +42,8 @@ def run_command(
     which several processes died (execution.tries) is left out: the rest is done, the exit code is 3.
     """
     # Beam and torch take seconds to import: not before the command line and the config are right
+    if commercial:
+        overrides = (*overrides, "execution.commercial=true")
     config = read_config(config_path, overrides, output, runner)
     from beam_jobs.plan import Plan
     from beam_jobs.run import run

@@ -19,6 +19,8 @@ class AudioTokenizerCard:
         context_s: how far to each side a unit depends on the samples; infinite with attention.
         max_clip_s: longest clip that it takes, seconds.
         languages: ISO 639-3 codes that it hears with other ears; empty: it asks for no language.
+        licence: of the speech encoder that it stands on, ``unknown`` if nothing says; None: it stands
+            on none, and is under that of the model whose part it is.
     """
 
     name: str
@@ -30,6 +32,7 @@ class AudioTokenizerCard:
     context_s: float
     max_clip_s: float
     languages: tuple[str, ...] = ()
+    licence: str | None = None
 
 
 class KnownByCard:

@@ -34,7 +34,7 @@ from encoders.audio_tokens.logmel import spectrum
 from encoders.audio_tokens.networks import chosen_device
 from encoders.audio_tokens.settings import CONV_CTC, SETTINGS_FILE, read_settings
 from encoders.audio_tokens.writing import new_folder, write_settings
-from encoders.checkpoint import content_digest
+from encoders.checkpoint import content_digest, stated_licence
 from mining.contract.errors import CheckpointError
 from mining.contract.speech import SPEECH_RATE_HZ, Samples
 
@@ -188,7 +188,7 @@ def describe_conv_ctc(folder: Path) -> AudioTokenizerCard:
         CheckpointError: a file is missing or ill-formed.
     """
     config, settings = _config(folder), read_settings(folder)[1]
-    digest, max_clip_s = hashlib.sha256(), _MAX_CLIP_S
+    digest, max_clip_s, licence = hashlib.sha256(), _MAX_CLIP_S, None
     for name in (SETTINGS_FILE, _WEIGHTS):
         try:
             digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
@@ -199,6 +199,7 @@ def describe_conv_ctc(folder: Path) -> AudioTokenizerCard:
             ) from None
     if config.states:
         max_clip_s = longest_clip_s(folder / ENCODER_FOLDER)
+        licence = stated_licence(folder / ENCODER_FOLDER) or "unknown"
         digest.update(content_digest(folder / ENCODER_FOLDER).encode())
     return AudioTokenizerCard(
         name=str(settings["name"]),
@@ -210,6 +211,7 @@ def describe_conv_ctc(folder: Path) -> AudioTokenizerCard:
         context_s=context_s(config),
         max_clip_s=max_clip_s,
         languages=tuple(config.languages),
+        licence=licence,
     )
 
 

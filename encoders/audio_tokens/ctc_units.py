@@ -46,8 +46,8 @@ from encoders.audio_tokens.settings import (
     UTTERANCE,
     read_settings,
 )
-from encoders.audio_tokens.writing import model_folder, new_folder, write_settings
-from encoders.checkpoint import content_digest, read_json
+from encoders.audio_tokens.writing import keep_model_card, model_folder, new_folder, write_settings
+from encoders.checkpoint import content_digest, read_json, stated_licence
 from mining.contract.errors import CheckpointError
 from mining.contract.speech import Samples
 
@@ -170,6 +170,7 @@ def create_ctc_tokenizer(
         for file in ("vocab.json", "tokenizer_config.json"):
             if (source / file).is_file():
                 shutil.copyfile(source / file, made / MODEL_FOLDER / file)
+        keep_model_card(source, made / MODEL_FOLDER)
         write_settings(made, CTC, {"name": name, "normalise": normalise})
         describe_ctc(made)
     return describe_ctc(folder)
@@ -199,6 +200,7 @@ def _describe(folder: Path) -> tuple[AudioTokenizerCard, Framing, dict[str, Any]
         rate_hz=framing.rate_hz,
         context_s=math.inf,
         max_clip_s=framing.max_clip_s,
+        licence=stated_licence(home) or "unknown",
     )
     return card, framing, settings
 

@@ -40,7 +40,7 @@ from encoders.audio_tokens.layer_states import (
 )
 from encoders.audio_tokens.networks import chosen_device
 from encoders.audio_tokens.settings import FIXED, NONE
-from encoders.audio_tokens.writing import model_folder, new_folder
+from encoders.audio_tokens.writing import keep_model_card, model_folder, new_folder
 from encoders.checkpoint import embedding_dim, read_json
 from mining.contract.errors import CheckpointError, ConfigError, InputError
 from mining.contract.speech import SPEECH_RATE_HZ, Samples
@@ -122,6 +122,7 @@ def save_encoder_layer(
             "window_s": wish.window_s,
             "normalise": cut.normalise,
         }
+        keep_model_card(source, made)
         (made / _LAYER_FILE).write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
         _described(made)
 

@@ -28,7 +28,7 @@ from encoders.audio_tokens.kmeans_units import (
 from encoders.audio_tokens.layer_states import WINDOW_S, Wish, cut_layer, layer_count
 from encoders.audio_tokens.networks import chosen_device
 from encoders.audio_tokens.settings import FIXED, KMEANS, MOST_UNITS, UTTERANCE
-from encoders.audio_tokens.writing import model_folder, new_folder, write_settings
+from encoders.audio_tokens.writing import keep_model_card, model_folder, new_folder, write_settings
 from mining.contract.errors import ConfigError, InputError
 from mining.contract.speech import SPEECH_RATE_HZ, Samples
 
@@ -206,6 +206,7 @@ def fit_kmeans_tokenizer(
             "bits": round(clusters.bits, 4),
             "seed": seed,
         }
+        keep_model_card(source, made / ENCODER_FOLDER)
         write_settings(made, KMEANS, {**stated, "fitted": fitted})
         describe_kmeans(made)
     _LOG.info("%s: %d units of %.0f s of speech", folder, fit.units, heard.seconds)

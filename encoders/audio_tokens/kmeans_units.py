@@ -24,7 +24,7 @@ from encoders.audio_tokens.inputs import SCALE_DEVIATION, SCALE_MEAN, Scale
 from encoders.audio_tokens.layer_states import Wish, kept_framing, kept_layer
 from encoders.audio_tokens.networks import chosen_device
 from encoders.audio_tokens.settings import FIXED, KMEANS, MOST_UNITS, SETTINGS_FILE, read_settings
-from encoders.checkpoint import content_digest, embedding_dim
+from encoders.checkpoint import content_digest, embedding_dim, stated_licence
 from mining.contract.errors import CheckpointError
 from mining.contract.speech import Samples
 
@@ -150,6 +150,7 @@ def _describe(folder: Path) -> tuple[AudioTokenizerCard, Framing, dict[str, Any]
         rate_hz=framing.rate_hz,
         context_s=math.inf,
         max_clip_s=framing.max_clip_s,
+        licence=stated_licence(home) or "unknown",
     )
     return card, framing, settings
 

@@ -59,6 +59,12 @@ def new_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(made, ignore_errors=True)
 
 
+def keep_model_card(source: Path, folder: Path) -> None:
+    """Keep what a model says of itself, its licence above all, beside weights that are saved anew."""
+    if (source / "README.md").is_file():
+        shutil.copyfile(source / "README.md", folder / "README.md")
+
+
 def _open_to_readers(made: Path) -> None:
     """Whoever may read the folder around it may read it: temporary folders are the owner's alone."""
     mode = made.parent.stat().st_mode & 0o777

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from mining.config.binding import setting
 from mining.config.dataflow import Dataflow, Stages
 from mining.contract.languages import canonical_language
+from mining.contract.licences import UNKNOWN
 from mining.contract.model_ref import ModelRef, RecogniserRef
 
 DATAFLOW = "DataflowRunner"
@@ -112,6 +113,8 @@ class Corpus:
         audio_root: folder that the addresses in a list are relative to; not given: the list's own.
         speech: how recordings become segments.
         recogniser: this corpus' own recogniser; otherwise the run's.
+        licence: what its data may be used under, best an SPDX identifier; it is told with the pairs
+            and changes none of them.
     """
 
     uri: str | tuple[str, ...]
@@ -130,6 +133,7 @@ class Corpus:
     audio_root: str | None = None
     speech: Speech = field(default_factory=Speech)
     recogniser: RecogniserRef | None = None
+    licence: str = UNKNOWN
 
     def __post_init__(self) -> None:
         if not self.uris or not all(self.uris):
@@ -140,6 +144,8 @@ class Corpus:
             self._refuse_text_settings()
         if self.langs == ():
             raise ValueError("langs must name at least one language, or be left out")
+        if not self.licence.strip():
+            raise ValueError("licence must name one, or be left out")
         for code in (self.lang, *(self.langs or ())):
             if isinstance(code, str) and canonical_language(code) is None:
                 raise ValueError(f"{code!r} is not a language code (ISO 639-3, such as deu)")
@@ -362,6 +368,8 @@ class Execution:
             its processors, and ``gpu_hour`` if it uses a GPU. Of each worker its own.
         dataflow: project, buckets, image and workers of a run on Dataflow.
         stages: what single stages need of a worker on Dataflow, e.g. ``{knn: {min_ram_gib: 64}}``.
+        commercial: refuse corpora and weights whose licence does not allow commercial use, or is not
+            known to (:mod:`mining.contract.licences`).
     """
 
     runner: str = "DirectRunner"
@@ -375,6 +383,7 @@ class Execution:
     storage: Mapping[str, Mapping[str, Any]] = setting(default={})
     patience_s: float = setting(default=120.0, low=0.0, high=86400.0)
     rates: Rates = field(default_factory=Rates)
+    commercial: bool = False
     max_hours: float | None = setting(default=None, low=0.0)
     max_cost: float | None = setting(default=None, low=0.0)
     dataflow: Dataflow | None = None

@@ -16,8 +16,8 @@ Pooling = Literal["mean", "cls", "last_token", "encoder_mean", "pooler"]
 class ModelRef:
     """An encoder, and the settings that decide its vectors.
 
-    Everything here decides bytes, so everything here is hashed, next to the contents of the files
-    that ``path`` and ``ids`` lead to. The device is no part of it: it is given at loading.
+    All but ``licence`` decides bytes, so it is hashed, next to the contents of the files that ``path``
+    and ``ids`` lead to. The device is no part of it: it is given at loading.
 
     ``None`` means what the model says of itself, or what is known of its family.
 
@@ -37,6 +37,8 @@ class ModelRef:
         dtype: number format of weights and arithmetic.
         batch_tokens: tokens in a batch after padding. 4096 keeps one CPU core busy; 65536 suits a
             large GPU.
+        licence: what its weights may be used under, where they do not say it or you know better. It
+            decides nothing.
     """
 
     path: str
@@ -49,6 +51,7 @@ class ModelRef:
     ids: str | None = None
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     batch_tokens: int = 4096
+    licence: str | None = None
 
     def __post_init__(self) -> None:
         if not self.path.strip():
@@ -59,10 +62,10 @@ class ModelRef:
             raise ValueError(f"max_tokens must be at least 2, but is {self.max_tokens}")
 
     def settings(self) -> str:
-        """Canonical JSON of everything but the addresses, whose contents are hashed instead."""
+        """Canonical JSON of what decides a vector, but the addresses, whose contents are hashed."""
         values = dataclasses.asdict(self)
-        for address in ("path", "revision", "ids"):
-            del values[address]
+        for name in ("path", "revision", "ids", "licence"):
+            del values[name]
         return json.dumps(values, sort_keys=True)
 
 
@@ -85,6 +88,7 @@ class RecogniserRef:
             included.
         language: told to the recogniser in place of the recordings' own: for one that it does not
             know, a kindred one. Segments keep their own.
+        licence: as of an encoder.
     """
 
     path: str
@@ -94,6 +98,7 @@ class RecogniserRef:
     clip_s: float = 28.0
     max_tokens: int = 224
     language: str | None = None
+    licence: str | None = None
 
     def __post_init__(self) -> None:
         if self.language is not None and canonical_language(self.language) is None:
@@ -108,8 +113,8 @@ class RecogniserRef:
             raise ValueError(f"max_tokens must be from 1 to 440, but is {self.max_tokens}")
 
     def settings(self) -> str:
-        """Canonical JSON of everything but the address, whose contents are hashed instead."""
+        """Canonical JSON of what decides a transcript, but the address, whose contents are hashed."""
         values = dataclasses.asdict(self)
-        for address in ("path", "revision"):
-            del values[address]
+        for name in ("path", "revision", "licence"):
+            del values[name]
         return json.dumps(values, sort_keys=True)

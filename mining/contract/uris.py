@@ -20,3 +20,8 @@ def canonical_uri(uri: str) -> str:
         # normpath keeps two leading slashes, which POSIX leaves undefined
         return re.sub("^//+", "/", os.path.normpath(os.path.expanduser(rest)))
     return f"{scheme}://" + re.sub("/+", "/", rest).strip("/")
+
+
+def absolute(uri: str) -> str:
+    """Local addresses in full; others, which always are, as they stand."""
+    return uri if "://" in uri else os.path.abspath(uri)

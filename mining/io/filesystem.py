@@ -268,7 +268,15 @@ def remove(uri: str, storage: Storage) -> None:
         place.ask(lambda: place.fs.rm_file(place.path))
 
 
-def list_glob(pattern: str, storage: Storage) -> list[str]:
+def remove_folder(uri: str, storage: Storage) -> None:
+    """Delete a folder and all in it, hidden files included; nothing happens if there is none."""
+    place = _locate(uri, storage)
+    place.fs.invalidate_cache()
+    with _Naming(uri), suppress(FileNotFoundError):
+        place.fs.rm(place.path, recursive=True)
+
+
+def list_glob(pattern: str, storage: Storage, *, hidden: bool = False) -> list[str]:
     """The files that a URI, a folder or a pattern names.
 
     ``*``, ``?`` and ``[...]`` stay within one path component, ``**`` stands for any number of them.
@@ -278,6 +286,7 @@ def list_glob(pattern: str, storage: Storage) -> list[str]:
     Args:
         pattern: a URI. If a file has exactly this name, it is no pattern.
         storage: storage options.
+        hidden: whether those that are skipped are wanted, too.
 
     Returns:
         URIs in the spelling of ``pattern``, sorted by code point; empty if nothing matches.
@@ -297,7 +306,8 @@ def list_glob(pattern: str, storage: Storage) -> list[str]:
             base, wanted, depth = _parse_pattern(place.path)
         else:
             return []
-        paths = _walk(place, base, depth) if _kind(place, base or ".") == "directory" else iter(())
+        is_folder = _kind(place, base or ".") == "directory"
+        paths = _walk(place, base, depth, hidden) if is_folder else iter(())
         return sorted(place.uri(p) for p in paths if wanted is None or wanted.fullmatch(p))
 
 
@@ -335,19 +345,19 @@ def glob_regex(pattern: str) -> str:
     return "".join(out)
 
 
-def _walk(place: _Place, folder: str, depth: int | None) -> Iterator[str]:
+def _walk(place: _Place, folder: str, depth: int | None, hidden: bool) -> Iterator[str]:
     """Files below ``folder`` (at most ``depth`` levels), as ``folder`` joined with their names."""
     for entry in place.ask(lambda: place.fs.ls(folder or ".", detail=True)):
         name = entry["name"].rstrip("/").rsplit("/", 1)[-1]
         # An object store may list the folder itself as an empty object.
         itself = not place.is_local and entry["name"].rstrip("/") == folder.rstrip("/")
-        if name.startswith((".", "_")) or itself:
+        if (name.startswith((".", "_")) and not hidden) or itself:
             continue
         path = f"{folder.rstrip('/')}/{name}" if folder else name
         if entry["type"] != "directory":
             yield path
         elif depth != 1:
-            yield from _walk(place, path, None if depth is None else depth - 1)
+            yield from _walk(place, path, None if depth is None else depth - 1, hidden)
 
 
 def write_atomic(uri: str, data: bytes | Callable[[BinaryIO], object], storage: Storage) -> None:

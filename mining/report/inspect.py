@@ -78,6 +78,9 @@ def _dataset(folder: str, storage: Storage, samples: int) -> Iterable[str]:
     yield f"{manifest.kind} of {manifest.name}, {manifest.rows} rows in {len(manifest.parts)} parts"
     yield f"hash        {manifest.hash}"
     for name, value in sorted(manifest.attributes.items()):
+        if name == "licences":
+            yield from _licences(value)
+            continue
         yield f"{name:<11} {value}"
     if manifest.counters:
         yield f"counters    {_counters(manifest.counters)}"
@@ -86,6 +89,13 @@ def _dataset(folder: str, storage: Storage, samples: int) -> Iterable[str]:
     if manifest.kind == "neighbors":
         yield from _hubs(folder, manifest, storage)
     yield from _tables([f"{folder}/{part.path}" for part in manifest.parts], storage, samples)
+
+
+def _licences(licences: Mapping[str, Mapping[str, str]]) -> Iterable[str]:
+    """One line for the corpora, one for the models."""
+    for kind, found in sorted(licences.items()):
+        shown = ", ".join(f"{name} {licence}" for name, licence in found.items())
+        yield f"licences    {kind}: {shown}"
 
 
 def _hubs(folder: str, manifest: Manifest, storage: Storage) -> Iterable[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from mining.contract.schemas import REJECT
+from mining.io.forgotten import Forgotten
 from mining.text.records import Damage
 from mining.text.source import TextFile
 
@@ -57,8 +58,9 @@ def reject_batch(refused: Iterable[tuple[str, Damage]]) -> pa.RecordBatch:
 class Collector:
     """Gathers the records of one file, in order, and numbers them."""
 
-    def __init__(self, file: TextFile) -> None:
+    def __init__(self, file: TextFile, forgotten: Forgotten) -> None:
         self._file = file
+        self._forgotten = forgotten
         self._next = 0
         self._clear()
 
@@ -71,8 +73,12 @@ class Collector:
         """The next record, by role: "text", and "id" and "lang" where they are columns.
 
         A record without a value in one of them is refused; an empty text is left to the checks that
-        follow normalisation.
+        follow normalisation. One whose id was forgotten is passed over, whatever else is wrong with it.
         """
+        doc_id = record.get("id")
+        if isinstance(doc_id, str) and self._forgotten.has_id(doc_id):
+            self._next += 1
+            return
         for role, value in record.items():
             if isinstance(value, Damage):
                 self.refuse(value)

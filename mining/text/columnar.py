@@ -24,7 +24,7 @@ def read_parquet(file: TextFile, source: TextSource, storage: Storage) -> Iterat
     """
     columns = {role: str(name) for role, name in source.columns().items()}
     with open_read(file.uri, storage) as stream:
-        collector = Collector(file)
+        collector = Collector(file, source.forgotten)
         try:
             parquet = pq.ParquetFile(stream)
             _check_schema(parquet.schema_arrow, columns, file.uri)

@@ -7,16 +7,36 @@ import os
 from mining.config.model import Corpus, LangFrom
 from mining.contract.languages import canonical_language
 from mining.contract.uris import canonical_uri
+from mining.io.filesystem import Storage
+from mining.io.forgotten import Forgotten
 from mining.text.prepare import PrepareSettings
-from mining.text.source import LANG, TextSource
+from mining.text.source import LANG, TextFile, TextSource, list_files
 
 
-def sources_of(corpus: Corpus) -> tuple[TextSource, ...]:
-    """One source for each of the corpus' addresses."""
-    return tuple(_source(corpus, canonical_uri(uri)) for uri in corpus.uris)
+def sources_of(corpus: Corpus, forgotten: Forgotten | None = None) -> tuple[TextSource, ...]:
+    """One source for each of the corpus' addresses; rows of ids that were forgotten are not read."""
+    passed_over = forgotten or Forgotten()
+    return tuple(_source(corpus, canonical_uri(uri), passed_over) for uri in corpus.uris)
 
 
-def _source(corpus: Corpus, uri: str) -> TextSource:
+def files_of(sources: tuple[TextSource, ...], storage: Storage) -> list[tuple[int, TextFile]]:
+    """The files of all sources, without those that were forgotten, each with its source's place.
+
+    Raises:
+        InputError: if an address names no file.
+    """
+    base = base_of(sources)
+    return [
+        (index, file)
+        for index, source in enumerate(sources)
+        # one that the config names by itself may be gone
+        if not source.forgotten.has_file(source.uri, base)
+        for file in list_files(source, storage)
+        if not source.forgotten.has_file(file.uri, base)
+    ]
+
+
+def _source(corpus: Corpus, uri: str, forgotten: Forgotten) -> TextSource:
     lang = corpus.lang
     if isinstance(lang, LangFrom) and lang.path is not None:
         uri = uri.replace(f"{{{lang.path}}}", LANG)
@@ -28,6 +48,7 @@ def _source(corpus: Corpus, uri: str) -> TextSource:
         id=corpus.columns.id,
         lang=lang if isinstance(lang, str) else None,
         lang_column=lang.column if isinstance(lang, LangFrom) else None,
+        forgotten=forgotten,
     )
 
 

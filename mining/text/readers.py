@@ -1,6 +1,7 @@
 """Read a text file of any format as batches of rows and rejects.
 
-Law: the records of a file are numbered from 0, and each is either one row or one reject.
+Law: the records of a file are numbered from 0, and each is either one row or one reject, unless its id
+was forgotten.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ def read_batches(file: TextFile, source: TextSource, storage: Storage) -> Iterat
     or than the first record), ``empty`` (a blank line of a tsv, csv or jsonl file), ``bad_json``,
     ``not_text`` (a JSON value that is no string; an id may be an integer), ``missing_value``.
 
+    Rows of an id that was forgotten are neither: they keep their numbers and are passed over.
+
     Args:
         file: one of :func:`mining.text.source.list_files`.
         source: how it is to be read.
@@ -56,7 +59,7 @@ def read_batches(file: TextFile, source: TextSource, storage: Storage) -> Iterat
 def _read_lines(
     lines: Iterator[list[Line]], file: TextFile, source: TextSource
 ) -> Iterator[ReadBatch]:
-    collector = Collector(file)
+    collector = Collector(file, source.forgotten)
     for block in lines:
         for line in block:
             collector.add({"text": line})
@@ -73,7 +76,7 @@ def _read_delimited(
         if quoting
         else split_fields(lines, delimiter)
     )
-    collector = Collector(file)
+    collector = Collector(file, source.forgotten)
     places: dict[str, int] = {}
     width = 0
     for block in blocks:
@@ -117,7 +120,7 @@ def _places(first: list[str], uri: str, source: TextSource) -> dict[str, int]:
 def _read_jsonl(
     lines: Iterator[list[Line]], file: TextFile, source: TextSource
 ) -> Iterator[ReadBatch]:
-    collector = Collector(file)
+    collector = Collector(file, source.forgotten)
     columns = {role: str(name) for role, name in source.columns().items()}
     seen = False  # whether any object was met
     for block in lines:

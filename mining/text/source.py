@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mining.contract.errors import ConfigError, InputError
 from mining.io.filesystem import Storage, compressed_suffix, glob_regex, list_glob
+from mining.io.forgotten import Forgotten
 
 FORMATS = ("lines", "tsv", "csv", "jsonl", "parquet")
 LANG = "{lang}"
@@ -44,6 +45,7 @@ class TextSource:
         lang_column: column of the language code.
         max_record_bytes: a longer record is refused as ``too_long`` and never held in memory. 1 MiB
             is three hundred pages, many times any sentence.
+        forgotten: ids whose rows are passed over, as if the files did not hold them.
     """
 
     uri: str
@@ -55,6 +57,7 @@ class TextSource:
     lang: str | None = None
     lang_column: str | int | None = None
     max_record_bytes: int = 1 << 20
+    forgotten: Forgotten = field(default_factory=Forgotten)
 
     def __post_init__(self) -> None:
         """Refuse settings that contradict each other.

@@ -266,3 +266,15 @@ def test_a_gpu_that_is_not_there(fitted):
         load_audio_tokenizer(fitted("hubert"), device="cuda")
     with pytest.raises(ConfigError, match="device: must be one of"):
         load_audio_tokenizer(fitted("hubert"), device="tpu")
+
+
+def test_the_licence_is_that_of_the_encoder(fitted, encoders, clips, tmp_path):
+    assert describe_audio_tokenizer(fitted("hubert")).licence == "unknown"
+    encoder = tmp_path / "encoder"
+    shutil.copytree(encoders("hubert"), encoder)
+    (encoder / "README.md").write_text("---\nlicense: cc-by-nc-4.0\n---\n# An encoder\n")
+    fit = KMeansFit(encoder=str(encoder), units=UNITS, name="hubert")
+    fit_kmeans_tokenizer(fit, clips, tmp_path / "units", seed=0, threads=1)
+    stated = describe_audio_tokenizer(tmp_path / "units")
+    assert stated.licence == "cc-by-nc-4.0"
+    assert stated.fingerprint == describe_audio_tokenizer(fitted("hubert")).fingerprint

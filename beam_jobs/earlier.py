@@ -1,0 +1,74 @@
+"""Parts that an earlier run of the same corpus has made of the same input: they are taken over whole.
+
+For stages whose units are each made of one part and nothing else. With a new recording in a corpus, or
+one that was forgotten, these are the parts that got no row of it, or lost none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import pyarrow as pa
+
+from beam_jobs.stage import Stage
+from mining.io.dataset import Receipt, read_receipt
+from mining.io.filesystem import list_glob
+from mining.io.parquet import count_rows, read_part, write_part
+
+MADE_OF, TAKEN_OVER = "made_of", "taken_over"  # notes of a receipt
+
+
+def earlier_hashes(stage: Stage) -> tuple[str, ...]:
+    """Other hashes that a stage had for its subject."""
+    home = stage.run.state(stage.name, stage.subject)
+    found = {
+        uri.removeprefix(f"{home}/").partition("/")[0] for uri in list_glob(home, stage.run.storage)
+    }
+    return tuple(sorted(found - {stage.hash}))
+
+
+def take_over(
+    stage: Stage,
+    phase: str,
+    unit: str,
+    made_of: str,
+    kinds: tuple[str, pa.Schema],
+    others: Sequence[str],
+) -> Receipt | None:
+    """Take over an earlier part, if there is one.
+
+    Args:
+        stage: that wants it.
+        phase: of the unit.
+        unit: its key, which is the part's name in every run.
+        made_of: digest of everything that decides the part.
+        kinds: its dataset kind, and its schema.
+        others: of :func:`earlier_hashes`.
+
+    Returns:
+        The unit's receipt, whose part is written.
+    """
+    kind, schema = kinds
+    run, storage = stage.run, stage.run.storage
+    for other in others:
+        folder = run.state(stage.name, stage.subject, other, phase)
+        receipt = read_receipt(folder, unit, storage)
+        if receipt is None or receipt.notes.get(MADE_OF) != made_of:
+            continue
+        (part,) = receipt.parts[kind]
+        uri = f"{run.dataset(kind, stage.subject, other)}/{part.path}"
+        if count_rows(uri, storage) != part.rows:
+            continue
+        table = read_part(uri, schema, storage)
+        own = run.dataset(kind, stage.subject, stage.hash)
+        parts = {kind: (write_part(own, part.path, table, schema, storage),)}
+        return replace(receipt, parts=parts, notes={MADE_OF: made_of, TAKEN_OVER: True})
+    return None
+
+
+def said(subject: str, receipts: Iterable[Receipt]) -> str:
+    """How many parts were taken over; empty: none."""
+    done = list(receipts)
+    taken = sum(receipt.notes.get(TAKEN_OVER, False) for receipt in done)
+    return f"{subject}: {taken} of {len(done)} parts are those of an earlier run" if taken else ""
