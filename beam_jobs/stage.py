@@ -235,12 +235,11 @@ def do_unit(stage: Stage, phase: str, unit: Unit) -> Receipt | None:
 
 def units_left(stages: Sequence[Stage]) -> int:
     """Units of all phases without a receipt."""
-    left = 0
-    for stage in stages:
-        for phase in stage.phases:
-            there = receipts_there(stage.receipts_folder(phase), stage.run.storage)
-            left += sum(unit.key not in there for unit in stage.units(phase))
-    return left
+    return sum(
+        len({unit.key for unit in stage.units(phase)} - receipts_there(folder, stage.run.storage))
+        for stage in stages
+        for phase, folder in ((phase, stage.receipts_folder(phase)) for phase in stage.phases)
+    )
 
 
 def reason_counters(rejects: pa.Table) -> dict[str, int]:

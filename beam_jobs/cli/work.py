@@ -38,10 +38,10 @@ def work_command(
     """Do a share of a stage's work, without Beam.
 
     N of these, on as many machines as you like, make a run together: each with the same config, the
-    same files at the same addresses and an output that all of them reach. Each does the I-th of
-    every N units that have no receipt yet, then waits for the others where a later phase needs
-    them; STAGE all goes through all stages. A worker that was stopped goes on with the same command.
-    The files are those of `mining run`, which may also run beside them.
+    same files at the same addresses and an output that all of them reach. Each does every N-th unit
+    of a phase, from the I-th on, unless it is done already, then waits for the others where a later
+    phase needs them; STAGE all goes through all stages. A worker that was stopped goes on with the
+    same command. The files are those of `mining run`, which may also run beside them.
 
     Prints how many units this worker did.
     """
