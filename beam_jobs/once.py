@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 from collections.abc import Callable
 from functools import lru_cache
@@ -9,6 +11,8 @@ from typing import ParamSpec, TypeVar, cast
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_LOG = logging.getLogger(__name__)
 
 
 def one_copy(kept: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
@@ -19,7 +23,13 @@ def one_copy(kept: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """
 
     def decorate(load: Callable[P, T]) -> Callable[P, T]:
-        cached = cast(Callable[P, T], lru_cache(maxsize=kept)(load))
+        @lru_cache(maxsize=kept)
+        def logged(*args: P.args, **kwargs: P.kwargs) -> T:
+            loaded = load(*args, **kwargs)
+            _LOG.info("%s: loaded by process %d", load.__module__, os.getpid())
+            return loaded
+
+        cached = cast(Callable[P, T], logged)
         loading = threading.Lock()
 
         def once(*args: P.args, **kwargs: P.kwargs) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import yaml
@@ -52,6 +53,20 @@ def claim_output(run: Run, resolved: Config) -> None:
             "choose another --output"
         )
     write_atomic(uri, text.encode("utf-8"), storage)
+
+
+def require_output(run: Run) -> None:
+    """The output that was claimed must be seen from here, by a worker on whatever machine.
+
+    Raises:
+        ConfigError: if it is not: results would be written where nobody finds them.
+    """
+    if not exists(f"{run.output}/{_RESOLVED}", run.storage):
+        raise ConfigError(
+            f"{run.output}: must be storage that every worker sees, but a worker on "
+            f"{socket.gethostname()} does not find {_RESOLVED} there; choose an --output on shared "
+            "storage, such as s3://"
+        )
 
 
 def _read(uri: str, storage: Storage) -> Any:

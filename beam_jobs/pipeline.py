@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
-from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
+from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, SetupOptions
+from apache_beam.portability.api import beam_job_api_pb2
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.portability.portable_runner import PortableRunner
 
 from beam_jobs.failure import UnitFailedError, unwrap
+from beam_jobs.output import require_output
 from beam_jobs.progress import Progress
 from beam_jobs.stage import Stage, Unit, do_unit
 from mining.contract.errors import CapacityError, ConfigError, MiningError
@@ -21,6 +29,10 @@ _REFUSED = {
     "DaskRunner": "Beam 2.77's DaskRunner drops outputs silently while it reports success",
     "InteractiveRunner": "it caches elements and is made for notebooks",
 }
+# the line of a Python traceback that says what happened
+_CAUSE = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Exit)\b")
+# and of a Java stack trace, without the classes of the exceptions
+_JAVA_CAUSE = re.compile(r"Caused by: (?:[\w.$]+: )*(.+)")
 
 Work = tuple[int, Unit]  # index of the stage, and its unit
 
@@ -31,6 +43,12 @@ class DoUnits(beam.DoFn):
     def __init__(self, stages: Sequence[Stage], phase: str) -> None:
         self._stages = stages
         self._phase = phase
+        self._home = os.getcwd()
+
+    def setup(self) -> None:
+        """Let relative addresses mean on a worker what they mean in the launcher."""
+        if Path(self._home).is_dir():
+            os.chdir(self._home)
 
     def process(self, work: list[Work], gate: int = 0) -> Iterator[str]:
         """Yield the keys of the units; ``gate`` only makes this phase wait for the one before."""
@@ -38,6 +56,7 @@ class DoUnits(beam.DoFn):
         for index, unit in work:
             stage = self._stages[index]
             try:
+                require_output(stage.run)
                 receipt = do_unit(stage, self._phase, unit)
             except MiningError as error:
                 raise UnitFailedError.of(error) from None
@@ -72,24 +91,55 @@ def run_stages(stages: Sequence[Stage], beam_args: Sequence[str], progress: Prog
         try:
             pipeline = beam.Pipeline(runner=runner, options=options)
             build(pipeline, stages, execution.shards)
-            pipeline.run().wait_until_finish()
+            _finish(pipeline)
         # a runner may raise anything: what it carries is looked at
         except Exception as error:
             carried = unwrap(error)
             if carried is None and execution.runner == _LOCAL:
                 raise  # a fault of this program
             if carried is None:
-                carried = ConfigError(f"runner {execution.runner}: {_gist(error)}")
+                carried = ConfigError(f"runner {execution.runner}: {gist(error)}")
             raise carried from None
     for stage in stages:
         stage.finish()
     stages[0].tidy()
 
 
-def _gist(error: Exception) -> str:
-    """What a runner that cannot start has to say, in one line."""
+def _finish(pipeline: beam.Pipeline) -> None:
+    """Run a pipeline to its end; a runner is asked to cancel what the user has stopped.
+
+    Raises:
+        RuntimeError: of a runner that reports to a job server, with all that it reported: its last word
+            alone is seldom the cause.
+    """
+    result = pipeline.run()
+    try:
+        result.wait_until_finish()
+    except KeyboardInterrupt:
+        with suppress(Exception):  # the user wants to leave, whatever the runner says
+            result.cancel()
+        raise
+    except RuntimeError as error:
+        reported = [each.message_response.message_text for each in getattr(result, "_messages", ())]
+        if not reported:
+            raise
+        raise RuntimeError("\n".join((*reported, str(error)))) from error
+
+
+def gist(error: Exception) -> str:
+    """What a runner that cannot start, or a worker of its, has to say, in one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{' '.join(lines)[:500]}; its options go after --" if lines else type(error).__name__
+    if not lines:
+        return type(error).__name__
+    python = [line for line in lines if _CAUSE.match(line)]
+    if python and any(line.endswith("Traceback (most recent call last):") for line in lines):
+        return f"a worker failed: {python[-1][:500]}; its log says more"
+    java = [match[1] for match in map(_JAVA_CAUSE.match, lines) if match]
+    # the innermost cause, as the one around it puts it: that one names the program or address
+    if java:
+        told = max((cause for cause in java if java[-1] in cause), key=len)
+        return f"{told[:500]}; the cluster's logs say more"
+    return f"{' '.join(lines)[:500]}; its options go after --"
 
 
 def build(pipeline: beam.Pipeline, stages: Sequence[Stage], shards: int | None) -> None:
@@ -137,16 +187,61 @@ def build_options(runner: str, beam_args: Sequence[str]) -> tuple[Any, PipelineO
         unknown = sorted(set(options.get_all_options(retain_unknown_options=True)) - set(known))
     except SystemExit:  # Beam's option parser has said why
         raise ConfigError(f"Beam options {' '.join(beam_args)}: cannot be read") from None
-    if unknown:
-        raise ConfigError(
-            f"Beam option --{unknown[0]}: must be one that Beam {beam.__version__} knows"
-        )
     options.view_as(SetupOptions).save_main_session = False
-    if runner == _LOCAL:
-        return FnApiRunner(), options
+    made = FnApiRunner() if runner == _LOCAL else _runner(runner, tuple(beam_args))
+    if isinstance(made, PortableRunner):
+        _ask_job_server(made, unknown)
+    elif unknown:
+        raise _unknown(unknown[0])
+    return made, options
+
+
+@lru_cache(maxsize=1)
+def _runner(name: str, beam_args: tuple[str, ...]) -> Any:
+    """A runner that is the same for all stages of a run, since it may start a job server.
+
+    Raises:
+        ConfigError: if it cannot be used.
+    """
+    del beam_args  # others mean another job server
     try:
-        return beam.runners.runner.create_runner(runner), options
+        made = beam.runners.runner.create_runner(name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(
-            f"runner {runner}: cannot be used: {str(error).splitlines()[0]}"
-        ) from None
+        raise ConfigError(f"runner {name}: cannot be used: {str(error).splitlines()[0]}") from None
+    if isinstance(made, PortableRunner):
+        start = made.default_job_server
+        servers: list[Any] = []
+
+        def only_one(options: PipelineOptions) -> Any:
+            if not servers:
+                servers.append(start(options))
+            return servers[0]
+
+        made.default_job_server = only_one
+    return made
+
+
+def _ask_job_server(runner: PortableRunner, unknown: Sequence[str]) -> None:
+    """Let ``runner`` refuse options that its job server does not know either, instead of dropping them.
+
+    Many of Flink's options are known to its job server only.
+    """
+    submit = type(runner).create_job_service_handle
+
+    def create_job_service_handle(job_service: Any, options: PipelineOptions) -> Any:
+        if unknown:
+            seconds = options.view_as(PortableOptions).job_server_timeout
+            request = beam_job_api_pb2.DescribePipelineOptionsRequest()
+            answer = job_service.DescribePipelineOptions(request, timeout=seconds)
+            known = {option.name for option in answer.options}
+            # one that lists none, such as that of an uber jar, passes everything on
+            for name in sorted(set(unknown) - known) if known else ():
+                raise _unknown(name)
+        return submit(runner, job_service, options)
+
+    runner.create_job_service_handle = create_job_service_handle
+
+
+def _unknown(option: str) -> ConfigError:
+    """An option that nobody knows."""
+    return ConfigError(f"Beam option --{option}: must be one that Beam {beam.__version__} knows")

@@ -7,6 +7,7 @@ every unit of a phase may read what all units of the phases before it wrote.
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ from mining.io.dataset import (
     write_receipt,
 )
 from mining.io.filesystem import Storage
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +204,8 @@ def do_unit(stage: Stage, phase: str, unit: Unit) -> Receipt | None:
     with timed_unit(stage.name, stage.subject, phase, unit.key):
         receipt = stage.process(phase, unit)
         write_receipt(folder, receipt, storage)
+    # a cluster's logs then tell which worker did what; the receipt must not
+    _LOG.info("%s %s: %s %s done", stage.name, stage.subject, phase, unit.key)
     return receipt
 
 
