@@ -45,7 +45,7 @@ def make_texts(folder: Path) -> World:
     sample = yaml.safe_load((ROOT / "configs/sample.yaml").read_text())
     sample.pop("evaluate")
     sample["corpora"].pop("talks")
-    sample["tasks"] = {"tt": sample["tasks"]["tt"]}
+    sample["tasks"] = {"tt": sample["tasks"]["tt"] | {"langs": ["deu-eng", "deu-fra"]}}
     sample |= {"output": str(folder / "out"), "partitions": 24}
     config = folder / "texts.yaml"
     config.write_text(yaml.safe_dump(sample))

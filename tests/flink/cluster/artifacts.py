@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-_CACHE = HERE.parents[2] / "build" / "flink"
+_CACHE = HERE.parents[2] / ".flink"
 JOB_SERVER = "job-server.jar"
 _OPENED = ("java.lang", "java.util", "java.time", "java.util.concurrent")
 
@@ -52,7 +52,12 @@ def jars() -> Path:
         check=True,
     )  # fmt: skip
     _write_job_server(fresh)
-    fresh.rename(folder)
+    try:
+        fresh.rename(folder)
+    except OSError:  # another process was faster
+        if not folder.is_dir():
+            raise
+        shutil.rmtree(fresh)
     return folder
 
 
