@@ -29,6 +29,8 @@ _REFUSED = {
     "DaskRunner": "Beam 2.77's DaskRunner drops outputs silently while it reports success",
     "InteractiveRunner": "it caches elements and is made for notebooks",
 }
+# what is left of a worker that was killed
+_LOST = re.compile("StatusRuntimeException: CANCELLED|SDK harness closed connection")
 # the line of a Python traceback that says what happened
 _CAUSE = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Exit)\b")
 # and of a Java stack trace, without the classes of the exceptions
@@ -98,7 +100,7 @@ def run_stages(stages: Sequence[Stage], beam_args: Sequence[str], progress: Prog
             if carried is None and execution.runner == _LOCAL:
                 raise  # a fault of this program
             if carried is None:
-                carried = ConfigError(f"runner {execution.runner}: {gist(error)}")
+                carried = blame(execution.runner, error)
             raise carried from None
     for stage in stages:
         stage.finish()
@@ -126,8 +128,17 @@ def _finish(pipeline: beam.Pipeline) -> None:
         raise RuntimeError("\n".join((*reported, str(error)))) from error
 
 
-def gist(error: Exception) -> str:
+def blame(runner: str, error: Exception) -> MiningError:
     """What a runner that cannot start, or a worker of its, has to say, in one line."""
+    if _LOST.search(str(error)):
+        return CapacityError(
+            f"runner {runner}: a worker's process ended without a word, as one that is killed for its "
+            "memory does; give workers more, lower execution.tile_rows or raise partitions; run again"
+        )
+    return ConfigError(f"runner {runner}: {_gist(error)}")
+
+
+def _gist(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
         return type(error).__name__

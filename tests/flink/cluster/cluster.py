@@ -21,6 +21,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ else:
 
 HERE = Path(__file__).resolve().parent
 _ROOT = HERE.parents[2]
+_BOOT = HERE / "boot.py"
 _START_S = 60.0
 _STOP_S = 10.0
 _FLINK = "org.apache.flink.runtime"
@@ -96,6 +98,16 @@ class Cluster:
         process.kill()
         process.wait()
 
+    def kill_workers(self, name: str) -> None:
+        """Kill -9 the SDK processes of a task manager, as a machine does that is out of memory."""
+        group = self._processes[name].pid
+        for entry in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # it has ended since
+                if _BOOT.name.encode() in (entry / "cmdline").read_bytes():
+                    process = int(entry.name)
+                    if os.getpgid(process) == group:
+                        os.kill(process, signal.SIGKILL)
+
     def await_task_managers(self, count: int) -> None:
         """Wait until so many have registered."""
         self._await("task managers", lambda: self.overview()["taskmanagers"] == count)
@@ -127,12 +139,13 @@ class Cluster:
         }
 
     def workers(self) -> list[str]:
-        """Beam options: an SDK process for each task manager, kept from stage to stage."""
-        config = {"command": str(HERE / "boot.py"), "env": self.environment}
+        """Beam options: an SDK process for each task manager, kept from step to step of a stage."""
+        config = {"command": str(_BOOT), "env": self.environment}
         return [
             "--environment_type=PROCESS",
             f"--environment_config={json.dumps(config)}",
-            "--environment_cache_millis=20000",
+            # shorter than Flink waits before it restarts a job: else that gets the dead process again
+            "--environment_cache_millis=3000",
             "--parallelism=2",
         ]
 

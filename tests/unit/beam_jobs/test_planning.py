@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from beam_jobs.failure import UnitFailedError, unwrap
 from beam_jobs.output import require_output
-from beam_jobs.pipeline import build_options, deal, gist
+from beam_jobs.pipeline import blame, build_options, deal
 from beam_jobs.stage import Run, Unit
 from beam_jobs.tasks import language_pairs
 from mining.config.model import LangPairs, Task
@@ -98,18 +98,27 @@ def test_options_that_only_a_job_server_may_know_are_left_to_it() -> None:
         runner.create_job_service_handle(server, options)
 
 
+def told(text: str) -> str:
+    return str(blame("SomeRunner", RuntimeError(text)))
+
+
 def test_one_line_says_what_went_wrong_on_a_cluster() -> None:
     python = "Error received from SDK harness: Traceback (most recent call last):\n  File x\n"
-    found = gist(RuntimeError(f"{python}ModuleNotFoundError: No module named 'x'\n\tat java.y"))
-    assert found == "a worker failed: ModuleNotFoundError: No module named 'x'; its log says more"
+    assert told(f"{python}ModuleNotFoundError: No module named 'x'\n\tat java.y") == (
+        "runner SomeRunner: a worker failed: ModuleNotFoundError: No module named 'x'; "
+        "its log says more"
+    )
     java = (
         "a.b.JobException: Recovery is suppressed\n\tat a.b.C(D.java:1)\n"
         'Caused by: java.io.IOException: Cannot run program "boot": error=2, No such file\n'
         "Caused by: java.io.IOException: error=2, No such file\n"
     )
-    assert gist(RuntimeError(java)).startswith('Cannot run program "boot": error=2, No such file;')
-    assert gist(RuntimeError("no such\n host")).startswith("no such host; its options")
-    assert gist(RuntimeError()) == "RuntimeError"
+    assert 'SomeRunner: Cannot run program "boot": error=2, No such file;' in told(java)
+    assert "SomeRunner: no such host; its options" in told("no such\n host")
+    assert told("") == "runner SomeRunner: RuntimeError"
+    lost = "Caused by: a.StatusRuntimeException: a.StatusRuntimeException: CANCELLED: call is over"
+    assert isinstance(blame("SomeRunner", RuntimeError(lost)), CapacityError)
+    assert "killed for its memory" in told(lost)
 
 
 def test_a_worker_must_see_the_claimed_output(tmp_path: Path) -> None:
