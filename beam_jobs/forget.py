@@ -20,11 +20,11 @@ from beam_jobs.forget_trace import discard, gather
 from beam_jobs.forgotten import forgotten_list, list_of
 from beam_jobs.knn import Knn
 from beam_jobs.output import check_output
-from beam_jobs.pipeline import build_options
 from beam_jobs.plan import Plan
 from beam_jobs.prepare_speech import PrepareSpeech
 from beam_jobs.progress import Progress
 from beam_jobs.run import run
+from beam_jobs.runners import build_options
 from beam_jobs.sequence import STAGES
 from beam_jobs.stage import Run, Stage
 from beam_jobs.thresholds import effective

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -10,6 +12,8 @@ from typing import Generic, ParamSpec, TypeVar, cast
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_LOG = logging.getLogger(__name__)
 
 
 def one_copy(kept: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
@@ -20,7 +24,13 @@ def one_copy(kept: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """
 
     def decorate(load: Callable[P, T]) -> Callable[P, T]:
-        cached = cast(Callable[P, T], lru_cache(maxsize=kept)(load))
+        @lru_cache(maxsize=kept)
+        def logged(*args: P.args, **kwargs: P.kwargs) -> T:
+            loaded = load(*args, **kwargs)
+            _LOG.info("%s: loaded by process %d", load.__module__, os.getpid())
+            return loaded
+
+        cached = cast(Callable[P, T], logged)
         loading = threading.Lock()
 
         def once(*args: P.args, **kwargs: P.kwargs) -> T:

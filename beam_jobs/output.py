@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import yaml
@@ -90,6 +91,20 @@ def read_resolved(output: str, storage: Storage) -> Any:
     """
     uri = f"{output}/{_RESOLVED}"
     return _read(uri, storage) if exists(uri, storage) else None
+
+
+def require_output(run: Run) -> None:
+    """The output that was claimed must be seen from here, by a worker on whatever machine.
+
+    Raises:
+        ConfigError: if it is not: results would be written where nobody finds them.
+    """
+    if not exists(f"{run.output}/{_RESOLVED}", run.storage):
+        raise ConfigError(
+            f"{run.output}: must be storage that every worker sees, but a worker on "
+            f"{socket.gethostname()} does not find {_RESOLVED} there; choose an --output on shared "
+            "storage, such as s3://"
+        )
 
 
 def _read(uri: str, storage: Storage) -> Any:

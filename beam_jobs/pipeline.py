@@ -1,30 +1,29 @@
-"""The Beam pipeline of a stage: units in, receipts out. All Beam code of the project is here."""
+"""The Beam pipeline of a stage: units in, receipts out.
+
+All Beam code of the project is here and in :mod:`beam_jobs.runners`.
+"""
 
 from __future__ import annotations
 
-import logging
+import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
-from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from beam_jobs.announced import announce
-from beam_jobs.dataflow import check_buckets, flags, hints
+from beam_jobs.dataflow import flags, hints
 from beam_jobs.failure import UnitFailedError, interruption, unwrap
+from beam_jobs.output import require_output
 from beam_jobs.progress import Progress
+from beam_jobs.runners import LOCAL, blame, build_options, gist
 from beam_jobs.stage import Stage, Unit, do_unit, units_left
 from mining.config import Execution
 from mining.config.model import DATAFLOW
 from mining.contract.errors import ConfigError, MiningError
-
-_LOCAL = "DirectRunner"
-_REFUSED = {
-    "DaskRunner": "Beam 2.77's DaskRunner drops outputs silently while it reports success",
-    "InteractiveRunner": "it caches elements and is made for notebooks",
-}
 
 Work = tuple[int, Unit]  # index of the stage, and its unit
 
@@ -35,6 +34,12 @@ class DoUnits(beam.DoFn):
     def __init__(self, stages: Sequence[Stage], phase: str) -> None:
         self._stages = stages
         self._phase = phase
+        self._home = os.getcwd()
+
+    def setup(self) -> None:
+        """Let relative addresses mean on a worker what they mean in the launcher."""
+        if Path(self._home).is_dir():
+            os.chdir(self._home)
 
     def process(self, work: list[Work], gate: int = 0) -> Iterator[str]:
         """Yield the keys of the units; ``gate`` only makes this phase wait for the one before."""
@@ -44,6 +49,7 @@ class DoUnits(beam.DoFn):
             if stage.run.limit.reached():
                 continue  # so do all that follow; the launcher says so in the end
             try:
+                require_output(stage.run)
                 receipt = do_unit(stage, self._phase, unit)
             except MiningError as error:
                 raise UnitFailedError.of(error) from None
@@ -75,16 +81,16 @@ def run_stages(stages: Sequence[Stage], beam_args: Sequence[str], progress: Prog
             result = pipeline.run()
             if execution.runner == DATAFLOW:
                 progress.say(f"{stages[0].name}: Dataflow job {result.job_id()}")
-            result.wait_until_finish()
+            _wait_for(result)
         # a runner may raise anything: what it carries is looked at
         except Exception as error:
             if (stopped := interruption(error)) is not None:
                 raise stopped from None
             carried = unwrap(error)
-            if carried is None and execution.runner == _LOCAL:
+            if carried is None and execution.runner == LOCAL:
                 raise  # a fault of this program
             if carried is None:
-                carried = ConfigError(f"runner {execution.runner}: {_gist(error)}")
+                carried = blame(execution.runner, error)
             raise carried from None
     if stages[0].run.limit.reached() and (left := units_left(stages)):
         raise stages[0].run.limit.error(left, stages[0].name)
@@ -93,10 +99,24 @@ def run_stages(stages: Sequence[Stage], beam_args: Sequence[str], progress: Prog
     stages[0].tidy()
 
 
-def _gist(error: Exception) -> str:
-    """What a runner that cannot start has to say, in one line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{' '.join(lines)[:500]}; its options go after --" if lines else type(error).__name__
+def _wait_for(result: Any) -> None:
+    """Wait for a pipeline's end; a runner is asked to cancel what the user has stopped.
+
+    Raises:
+        RuntimeError: of a runner that reports to a job server, with all that it reported: its last word
+            alone is seldom the cause.
+    """
+    try:
+        result.wait_until_finish()
+    except KeyboardInterrupt:
+        with suppress(Exception):  # the user wants to leave, whatever the runner says
+            result.cancel()
+        raise
+    except RuntimeError as error:
+        reported = [each.message_response.message_text for each in getattr(result, "_messages", ())]
+        if not reported:
+            raise
+        raise RuntimeError("\n".join((*reported, str(error)))) from error
 
 
 def build(
@@ -144,64 +164,9 @@ def build_job(
         build(pipeline, kind, stages, execution)
         return pipeline.run().job
     except ValueError as error:
-        raise ConfigError(f"runner {execution.runner}: {_gist(error)}") from None
+        raise ConfigError(f"runner {execution.runner}: {gist(error)}") from None
 
 
 def deal(work: Sequence[Work], shards: int) -> Iterable[list[Work]]:
     """Deal units into at most ``shards`` elements, like cards."""
     return (list(work[start::shards]) for start in range(min(shards, len(work))))
-
-
-def build_options(
-    runner: str, beam_args: Sequence[str], own: Sequence[str] = ()
-) -> tuple[Any, PipelineOptions]:
-    """The runner and its options.
-
-    ``DirectRunner`` means Beam's in-process runner: Beam's own class of that name may try to download
-    another runner first.
-
-    Args:
-        runner: its name.
-        beam_args: what the user wrote after ``--``; wins over ``own``.
-        own: what the config asks of the runner.
-
-    Raises:
-        ConfigError: for a runner that is refused or unknown, or an option that Beam does not know.
-    """
-    if runner in _REFUSED:
-        raise ConfigError(f"runner {runner}: must be another runner: {_REFUSED[runner]}")
-    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
-    for argument in beam_args:
-        if not argument.startswith("--"):
-            raise ConfigError(f"argument {argument!r}: Beam's options must read --name=value")
-        if argument.split("=")[0] == "--runner":
-            raise ConfigError(f"argument {argument!r}: name the runner before --, as --runner=NAME")
-        if argument.split("=")[0] == "--dry_run":
-            raise ConfigError(f"argument {argument!r}: write --dry_run before --")
-        if argument.split("=")[0] == "--template_location":
-            raise ConfigError(
-                f"argument {argument!r}: must be left out: a stage's units are those that the stages "
-                "before it made, and a template's are fixed"
-            )
-    named = [] if runner == _LOCAL else [f"--runner={runner}"]
-    try:
-        options = PipelineOptions([*named, *own, *beam_args])
-        known = options.get_all_options()
-        unknown = sorted(set(options.get_all_options(retain_unknown_options=True)) - set(known))
-    except SystemExit:  # Beam's option parser has said why
-        raise ConfigError(f"Beam options {' '.join(beam_args)}: cannot be read") from None
-    if unknown:
-        raise ConfigError(
-            f"Beam option --{unknown[0]}: must be one that Beam {beam.__version__} knows"
-        )
-    if runner == DATAFLOW:
-        check_buckets(known)
-    options.view_as(SetupOptions).save_main_session = False
-    if runner == _LOCAL:
-        return FnApiRunner(), options
-    try:
-        return beam.runners.runner.create_runner(runner), options
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(
-            f"runner {runner}: cannot be used: {str(error).splitlines()[0]}"
-        ) from None

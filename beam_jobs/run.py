@@ -11,9 +11,10 @@ from beam_jobs.dataflow import flags, require_reachable
 from beam_jobs.forgotten import forgotten_list
 from beam_jobs.meter import timed_stage
 from beam_jobs.output import claim_output
-from beam_jobs.pipeline import build_options, run_stages
+from beam_jobs.pipeline import run_stages
 from beam_jobs.plan import Plan
 from beam_jobs.progress import Progress
+from beam_jobs.runners import build_options
 from beam_jobs.sequence import STAGES, by_kind, stages_of
 from beam_jobs.speed import is_fresh, speed
 from beam_jobs.stage import Stage

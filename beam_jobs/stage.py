@@ -7,6 +7,7 @@ each other; every unit of a phase may read what all units of the phases before i
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ from mining.io.dataset import (
     write_receipt,
 )
 from mining.io.filesystem import Storage
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,6 +233,8 @@ def do_unit(stage: Stage, phase: str, unit: Unit) -> Receipt | None:
             f"{stage.name} {stage.subject} {unit.key}: out of memory; lower execution.tile_rows or "
             "raise partitions"
         ) from None
+    # a cluster's logs then tell which worker did what; the receipt must not
+    _LOG.info("%s %s: %s %s done", stage.name, stage.subject, phase, unit.key)
     return receipt
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 from apache_beam.options.pipeline_options import DirectOptions
 from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_jobs.failure import UnitFailedError, unwrap
-from beam_jobs.pipeline import build_options, deal
-from beam_jobs.stage import Unit
+from beam_jobs.output import require_output
+from beam_jobs.pipeline import deal
+from beam_jobs.runners import blame, build_options
+from beam_jobs.stage import Run, Unit
 from beam_jobs.tasks import language_pairs
 from mining.config.model import LangPairs, Task
 from mining.contract.errors import CapacityError, ConfigError
@@ -82,3 +87,44 @@ def test_runner_options_are_passed_on_and_checked() -> None:
         build_options("DaskRunner", [])
     with pytest.raises(ConfigError, match="cannot be used"):
         build_options("NoSuchRunner", [])
+
+
+def test_options_that_only_a_job_server_may_know_are_left_to_it() -> None:
+    known = SimpleNamespace(options=[SimpleNamespace(name="of_the_server")])
+    server = SimpleNamespace(DescribePipelineOptions=lambda request, timeout: known)
+    runner, options = build_options("PortableRunner", ["--of_the_server=1"])
+    assert runner.create_job_service_handle(server, options).options is options
+    runner, options = build_options("PortableRunner", ["--of_the_server=1", "--of_nobody=1"])
+    with pytest.raises(ConfigError, match="--of_nobody"):
+        runner.create_job_service_handle(server, options)
+
+
+def told(text: str) -> str:
+    return str(blame("SomeRunner", RuntimeError(text)))
+
+
+def test_one_line_says_what_went_wrong_on_a_cluster() -> None:
+    python = "Error received from SDK harness: Traceback (most recent call last):\n  File x\n"
+    assert told(f"{python}ModuleNotFoundError: No module named 'x'\n\tat java.y") == (
+        "runner SomeRunner: a worker failed: ModuleNotFoundError: No module named 'x'; "
+        "its log says more"
+    )
+    java = (
+        "a.b.JobException: Recovery is suppressed\n\tat a.b.C(D.java:1)\n"
+        'Caused by: java.io.IOException: Cannot run program "boot": error=2, No such file\n'
+        "Caused by: java.io.IOException: error=2, No such file\n"
+    )
+    assert 'SomeRunner: Cannot run program "boot": error=2, No such file;' in told(java)
+    assert "SomeRunner: no such host; its options" in told("no such\n host")
+    assert told("") == "runner SomeRunner: RuntimeError"
+    lost = "Caused by: a.StatusRuntimeException: a.StatusRuntimeException: CANCELLED: call is over"
+    assert isinstance(blame("SomeRunner", RuntimeError(lost)), CapacityError)
+    assert "killed for its memory" in told(lost)
+
+
+def test_a_worker_must_see_the_claimed_output(tmp_path: Path) -> None:
+    run = Run(config=SimpleNamespace(output=str(tmp_path), execution=SimpleNamespace(storage={})))
+    with pytest.raises(ConfigError, match="storage that every worker sees"):
+        require_output(run)
+    (tmp_path / "config.resolved.yaml").touch()
+    require_output(run)
