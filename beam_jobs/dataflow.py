@@ -16,8 +16,7 @@ from mining.filter import shipped_sets
 # Phases of these stages that compute without a GPU: they only sort and join.
 _WITHOUT_GPU = {"transcribe": ("join",), "knn": ("blocks", "deal", "merge")}
 _FLEXRS = {"cost": "COST_OPTIMIZED", "speed": "SPEED_OPTIMIZED"}
-# Beam's names of options with a bucket, and ours
-BUCKETS = {"temp_location": "temp", "staging_location": "staging"}
+_BUCKETS = ("temp_location", "staging_location")  # Beam's options that name one
 
 
 def flags(execution: Execution, stage: str | None = None) -> list[str]:
@@ -96,7 +95,7 @@ def check_buckets(options: Mapping[str, object]) -> None:
     Raises:
         ConfigError: for an address of a wrong form: the client would try to make a bucket and hang.
     """
-    for name in BUCKETS:
+    for name in _BUCKETS:
         value = options.get(name)
         if not isinstance(value, str) or not re.fullmatch(BUCKET_FOLDER[0], value):
             raise ConfigError(f"Beam option --{name}: must be {BUCKET_FOLDER[1]}, but is {value!r}")

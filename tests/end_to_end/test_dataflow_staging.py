@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from apache_beam.options.pipeline_options import GoogleCloudOptions
 
 from beam_jobs.dataflow import flags
 from beam_jobs.embed import Embed
@@ -36,7 +37,9 @@ def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Store]:
     with gs_store() as store:
         monkeypatch.setattr(socket.socket, "connect", loopback_only)
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", store.endpoint)
-        monkeypatch.setenv("NO_GCE_CHECK", "true")
+        # a warning about the bucket's price, for which credentials are looked for again and again
+        warn = f"{GoogleCloudOptions.__module__}.GoogleCloudOptions._warn_if_soft_delete_policy_enabled"
+        monkeypatch.setattr(warn, lambda *_: None)
         monkeypatch.setenv("HOME", str(tmp_path))
         yield store
 

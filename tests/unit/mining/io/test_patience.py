@@ -185,3 +185,43 @@ def test_a_piece_that_fails_is_read_again_from_its_place() -> None:
         assert file.seek(5000) == 5000
         assert file.read(7777) == data[5000:12777]
         assert file.read() == data[12777:]
+
+
+def test_a_part_that_cannot_be_fetched_is_not_called_damaged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else a user is told to remove the folder that it stands in."""
+    import fsspec
+    import pyarrow as pa
+
+    from mining.io.parquet import count_rows, read_part, read_schema, write_table
+
+    uri, here = "memory://patient/part.parquet", Storage(patience_s=0)
+    table = pa.table({"a": list(range(1000))})
+    write_table(uri, table, here)
+    memory = fsspec.filesystem("memory")
+    whole = memory._open
+
+    class Dead:
+        """An open file whose store has gone."""
+
+        def __init__(self, file: Any) -> None:
+            self._file = file
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._file, name)
+
+        def read(self, size: int = -1) -> bytes:
+            raise ConnectionResetError("cut")
+
+    monkeypatch.setattr(memory, "_open", lambda *args, **kwargs: Dead(whole(*args, **kwargs)))
+    reads: list[Callable[[], object]] = [
+        lambda: read_part(uri, None, here),
+        lambda: count_rows(uri, here),
+        lambda: read_schema(uri, here),
+    ]
+    for read in reads:
+        with pytest.raises(StorageError, match=r"^memory://patient/part.parquet: the storage must"):
+            read()
+    monkeypatch.undo()
+    assert read_part(uri, None, here) == table
