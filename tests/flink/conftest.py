@@ -40,10 +40,10 @@ def world(tmp_path: Path) -> World:
     return make_world(tmp_path)
 
 
-def start(arguments: Sequence[object]) -> subprocess.Popen[str]:
+def start(arguments: Sequence[object], verb: str = "run") -> subprocess.Popen[str]:
     """``mining run`` in a process of its own, from the root of the repository."""
     return subprocess.Popen(
-        command("run", *arguments), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        command(verb, *arguments), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
 
@@ -57,9 +57,9 @@ def ended(process: subprocess.Popen[str], seconds: float = 300) -> Outcome:
     return Outcome(process.returncode, out, err)
 
 
-def mine(*arguments: object) -> Outcome:
+def mine(*arguments: object, verb: str = "run") -> Outcome:
     """``mining run`` from beginning to end."""
-    return ended(start(arguments))
+    return ended(start(arguments, verb))
 
 
 def digests(output: Path) -> dict[str, str]:
