@@ -357,10 +357,10 @@ class DocumentKnn(Neighbors):
             ]
             names = sorted(name for receipt in known for name in receipt.notes[side])[:_SHOWN]
             if counts[0] == counts[1]:
-                shown = _such_as([repr(name) for name in names[:1]])
+                such = _such_as([repr(one) for one in names[:1]])
                 raise InputError(
                     f"tasks.{self.subject}.documents: {self.documents.pairs} must name documents of the "
-                    f"{side} corpora, but names none that is there{shown}; its ids must be those that "
+                    f"{side} corpora, but names none that is there{such}; its ids must be those that "
                     "columns.id names"
                 )
             facts[side] = {"named": counts[0], "unknown": counts[1], "such_as": names}
