@@ -27,7 +27,8 @@ from beam_jobs.bootstrap_stop import verdict
 from beam_jobs.evaluation import judge
 from beam_jobs.plan import Plan
 from beam_jobs.progress import Progress
-from beam_jobs.run import STAGES, run
+from beam_jobs.run import run
+from beam_jobs.sequence import STAGES
 from encoders.dual.folder import written_whole
 from encoders.train.config import decisive as decisive_training
 from encoders.train.run import train

@@ -37,3 +37,12 @@ def unwrap(error: BaseException) -> MiningError | None:
     payload = json.loads(match.group(1))
     kind = getattr(errors, payload["kind"], MiningError)
     return kind(payload["message"])
+
+
+def interruption(error: BaseException | None) -> KeyboardInterrupt | None:
+    """Ctrl-C, or what another signal raised, if a runner made another error of it."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return error
+        error = error.__cause__ or error.__context__
+    return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from beam_jobs.forecast_disk import TILES, disk_of
+from beam_jobs.forecast_fleet import simulated
 from beam_jobs.forecast_lines import corpus_lines, start_line, task_lines
 from beam_jobs.forecast_work import CANDIDATES_PER_S, Asked, count, whole_of
 from beam_jobs.pilot import Pilot, run_pilots
@@ -66,6 +67,7 @@ def forecast(plan: Plan, asked: Asked) -> Estimate:
         workers=asked.workers,
         price=priced(lines, kept, execution.rates, on_gpu=_on_gpu(plan.run.config)),
         notes=(*_notes(plan, asked, pilots, counted), f"k-NN by {choice.backend}: {choice.reason}"),
+        simulation=None if asked.fleet is None else simulated(whole, lines, asked.fleet),
     )
 
 

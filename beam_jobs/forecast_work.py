@@ -14,7 +14,7 @@ from beam_jobs.thresholds import score_settings
 from mining.config import Config
 from mining.contract.errors import InputError
 from mining.contract.schemas import SPEECH
-from mining.forecast import Pool, TaskSize
+from mining.forecast import Fleet, Pool, TaskSize
 from mining.io.dataset import Manifest
 from mining.io.parquet import Part
 from mining.io.pools import Dataset, blocks_of
@@ -34,6 +34,7 @@ class Asked:
         fraction: of the corpora that a pilot runs; None: no pilot.
         workers: for hours on several.
         folder: of the pilot; empty.
+        fleet: workers that the search is played on; None: it is not.
     """
 
     rows: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -41,6 +42,7 @@ class Asked:
     fraction: float | None = None
     workers: int = 1
     folder: Path = Path()
+    fleet: Fleet | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

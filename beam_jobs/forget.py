@@ -24,7 +24,8 @@ from beam_jobs.pipeline import build_options
 from beam_jobs.plan import Plan
 from beam_jobs.prepare_speech import PrepareSpeech
 from beam_jobs.progress import Progress
-from beam_jobs.run import STAGES, run
+from beam_jobs.run import run
+from beam_jobs.sequence import STAGES
 from beam_jobs.stage import Run, Stage
 from beam_jobs.thresholds import effective
 from mining.config import Config

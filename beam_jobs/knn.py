@@ -17,6 +17,7 @@ from typing import ClassVar
 import pyarrow as pa
 
 from beam_jobs.neighbors import SOURCE, TARGET, Neighbors
+from beam_jobs.once import Recent
 from beam_jobs.stage import Unit
 from beam_jobs.tasks import LangPair
 from mining.config.model import EXACT
@@ -47,6 +48,8 @@ from mining.knn import (
 
 Place = tuple[str, str, int]  # of a block: side, language, number
 
+# of the tile before: units are ordered index block by index block, so the next tile mostly needs one
+_VECTORS = Recent[Vectors](kept=2)
 _SAMPLED = 100  # rows of a tile that an approximate search is judged by
 _RECALL = "recall."  # before the counters of what it found of them
 
@@ -125,8 +128,11 @@ class Knn(Neighbors):
         return taken.rows, taken.elsewhere
 
     def _vectors(self, place: Place) -> Vectors:
-        rows, _ = self._read(place, "segment_id", "vector")
-        return Vectors.from_arrow(rows, self.sources[0].manifest.attributes["dim"])
+        def load() -> Vectors:
+            rows, _ = self._read(place, "segment_id", "vector")
+            return Vectors.from_arrow(rows, self.sources[0].manifest.attributes["dim"])
+
+        return _VECTORS.get(self._facts(place).content, load)
 
     def _ids(self, place: Place) -> pa.Array:
         return self._read(place, "segment_id")[0]["segment_id"].combine_chunks()

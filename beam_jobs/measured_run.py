@@ -65,7 +65,8 @@ def main() -> None:
 def _spans(path: str, started: float) -> list[Span]:
     from beam_jobs.plan import Plan
     from beam_jobs.progress import Silence
-    from beam_jobs.run import STAGES, run
+    from beam_jobs.run import run
+    from beam_jobs.sequence import STAGES
     from mining.config import load_config
 
     progress = Silence()  # of a sample's languages and thresholds nothing is to be said

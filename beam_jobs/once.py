@@ -1,11 +1,12 @@
-"""What is loaded once in a process: weights."""
+"""What is loaded once in a process: weights; and what is kept while it may be needed again."""
 
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
-from typing import ParamSpec, TypeVar, cast
+from typing import Generic, ParamSpec, TypeVar, cast
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,3 +30,23 @@ def one_copy(kept: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
         return once
 
     return decorate
+
+
+class Recent(Generic[T]):
+    """The values that were used last, by key, for all threads."""
+
+    def __init__(self, kept: int) -> None:
+        """``kept``: how many are held at most."""
+        self._kept = kept
+        self._values: OrderedDict[str, T] = OrderedDict()
+        self._loading = threading.Lock()
+
+    def get(self, key: str, load: Callable[[], T]) -> T:
+        """The value of a key; loaded where it is not held."""
+        with self._loading:
+            if key not in self._values:
+                while len(self._values) >= self._kept:  # before, so that never more are in memory
+                    self._values.popitem(last=False)
+                self._values[key] = load()
+            self._values.move_to_end(key)
+            return self._values[key]

@@ -25,7 +25,8 @@ def claim_output(run: Run, resolved: Config) -> None:
 
     Model, thresholds and everything else may change between runs: stages keep their results apart by
     hash. Corpora and tasks may be added, also corpora to a task; once there are pairs nothing may be
-    taken away or redefined, since pairs of both would lie side by side.
+    taken away or redefined, since pairs of both would lie side by side. Several workers may claim it
+    at once, with one config.
 
     Args:
         run: whose folder.
@@ -51,26 +52,44 @@ def check_output(run: Run, resolved: Config) -> None:
         ConfigError: if the folder holds other things, or the results of another config.
     """
     uri, storage = f"{run.output}/{_RESOLVED}", run.storage
+    # another worker may have claimed it, and begun, between the two looks: so there is a third
+    others = not exists(uri, storage) and list_glob(run.output, storage)
     if exists(uri, storage):
-        before = _read(uri, storage)
-        mined = any(
-            exists(run.state("pairs", task, "current.json"), storage) for task in before["tasks"]
-        )
         forgotten = forgotten_list(run)
-        now = _identity(_without_forgotten(to_plain(resolved), forgotten))
-        then = _identity(_without_forgotten(before, forgotten))
-        for key, value in then.items() if mined else ():
-            grown = key.rpartition(".")[2] in _GROWING and _names(value) <= _names(now.get(key))
-            if now.get(key) != value and not grown:
-                raise ConfigError(
-                    f"{run.output}: was made by another config: {key} was {value!r}, but is "
-                    f"{now.get(key)!r} now; choose another --output"
-                )
-    elif list_glob(run.output, storage):
+        before, now = (
+            _without_forgotten(one, forgotten) for one in (_read(uri, storage), to_plain(resolved))
+        )
+        _refuse_another(run, before, now)
+    elif others:
         raise ConfigError(
             f"{run.output}: must be empty or an output of this program, but holds other files; "
             "choose another --output"
         )
+
+
+def _refuse_another(run: Run, before: Any, resolved: Any) -> None:
+    """Refuse a config that takes away or redefines what was mined."""
+    mined = any(
+        exists(run.state("pairs", task, "current.json"), run.storage) for task in before["tasks"]
+    )
+    now = _identity(resolved)
+    for key, value in _identity(before).items() if mined else ():
+        grown = key.rpartition(".")[2] in _GROWING and _names(value) <= _names(now.get(key))
+        if now.get(key) != value and not grown:
+            raise ConfigError(
+                f"{run.output}: was made by another config: {key} was {value!r}, but is "
+                f"{now.get(key)!r} now; choose another --output"
+            )
+
+
+def read_resolved(output: str, storage: Storage) -> Any:
+    """The config that an output was made by, as plain values; None if the folder is no output.
+
+    Raises:
+        DatasetError: if it is damaged.
+    """
+    uri = f"{output}/{_RESOLVED}"
+    return _read(uri, storage) if exists(uri, storage) else None
 
 
 def _read(uri: str, storage: Storage) -> Any:

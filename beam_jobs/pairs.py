@@ -22,11 +22,10 @@ from mining.io.dataset import (
     read_json,
     read_manifest,
     remove_strays,
-    remove_tree,
     write_json,
     write_manifest,
 )
-from mining.io.filesystem import exists, remove
+from mining.io.filesystem import exists, list_glob, remove
 from mining.io.parquet import read_part, write_part
 from mining.io.pools import distinct
 from mining.score import (
@@ -97,6 +96,30 @@ class Pairs(Stage):
         """Whether the pairs in the folder are those of this configuration."""
         return has_manifest(self.folder, self.hash, self.run.storage)
 
+    @property
+    def _current(self) -> str:
+        return self.run.state(self.name, self.subject, "current.json")
+
+    def _latest(self) -> tuple[str, int] | None:
+        """Whose pairs are written to the folder: hash, and how many others wrote there before."""
+        if not exists(self._current, self.run.storage):
+            return None
+        found = read_json(self._current, self.run.storage)
+        # output of versions without workers: the hash alone
+        return (found, 0) if isinstance(found, str) else (found["hash"], found["turn"])
+
+    @property
+    def _turn(self) -> int:
+        """How many other settings have written to the folder before these."""
+        hash_, turn = self._latest() or (self.hash, 0)
+        return turn if hash_ == self.hash else turn + 1
+
+    @property
+    def home(self) -> str:
+        """Folder of the receipts. Of each turn its own: those of an earlier one are not taken."""
+        turn = self._turn
+        return self.run.state(self.name, self.subject, f"{self.hash}.{turn}" if turn else self.hash)
+
     def restate(self) -> None:
         """State the licences anew where the config names others than the finished pairs' manifest."""
         if not self.is_done():
@@ -107,14 +130,20 @@ class Pairs(Stage):
             write_manifest(self.folder, replace(manifest, attributes=attributes), self.run.storage)
 
     def begin(self) -> None:
-        """Forget receipts of these settings if other settings have written to the folder since."""
-        storage, current = self.run.storage, self.run.state(self.name, self.subject, "current.json")
-        if exists(current, storage) and read_json(current, storage) == self.hash:
+        """Start a new turn if other settings have written to the folder since.
+
+        Workers that begin at once come to the same turn, and none removes what is of it.
+        """
+        storage, latest, manifest = self.run.storage, self._latest(), f"{self.folder}/{MANIFEST}"
+        if latest is not None and latest[0] == self.hash:
             return
-        remove_tree(self.home, storage)
-        if exists(f"{self.folder}/{MANIFEST}", storage):
-            remove(f"{self.folder}/{MANIFEST}", storage)
-        write_json(current, self.hash, storage)
+        turn, home = self._turn, self.home
+        if exists(manifest, storage) and not self.is_done():
+            remove(manifest, storage)
+        write_json(self._current, {"hash": self.hash, "turn": turn}, storage)
+        for uri in list_glob(self.run.state(self.name, self.subject), storage):
+            if uri != self._current and not uri.startswith(f"{home}/"):
+                remove(uri, storage)
 
     def units(self, phase: str) -> tuple[Unit, ...]:
         """One unit a language pair."""

@@ -127,7 +127,7 @@ def _config(plan: Plan, corpora: Mapping[str, Mapping[str, Any]], home: Path) ->
     values = to_plain(plan.run.config)
     values["output"] = str(home / "out")
     values["evaluate"] = None
-    values["execution"]["runner"] = "DirectRunner"
+    values["execution"] |= {"runner": "DirectRunner", "max_hours": None, "max_cost": None}
     values["corpora"] = {
         name: values["corpora"][name] | {"audio_root": None} | dict(settings)
         for name, settings in corpora.items()

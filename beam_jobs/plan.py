@@ -13,6 +13,7 @@ from beam_jobs.document_knn import DocumentKnn, unknown_documents
 from beam_jobs.embed import Embed
 from beam_jobs.knn import Knn
 from beam_jobs.licences import Licences, licences_of, require_commercial
+from beam_jobs.limit import Limit
 from beam_jobs.listing import UNDETERMINED, audio_base
 from beam_jobs.models import encoder_cards, recogniser_cards
 from beam_jobs.neighbors import Neighbors
@@ -48,7 +49,7 @@ class Plan:
     """The stages of one run. Each list can be made when the stages before it are finished."""
 
     def __init__(self, config: Config, progress: Progress) -> None:
-        self.run = Run(config=config)
+        self.run = Run(config=config, limit=Limit.of(config.execution, progress.started))
         self.progress = progress
 
     @cached_property

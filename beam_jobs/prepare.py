@@ -15,15 +15,16 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from beam_jobs.forgotten import forgotten_of
+from beam_jobs.reading import ReadingStage
 from beam_jobs.spills import SPILL_BYTES, Notes, Spills, gathered
-from beam_jobs.stage import Run, Stage, Unit, reason_counters
+from beam_jobs.stage import Run, Unit, reason_counters
 from mining.config.model import Corpus
 from mining.contract.errors import ConfigError, InputError
 from mining.contract.ids import content_id, partitions_of
 from mining.contract.schemas import OCCURRENCE, REJECT, SEGMENT
 from mining.filter import Guard, digest_of_sets, load_guard, refuse_benchmarks
 from mining.io.collapse import collapse, reject_duplicate_ids
-from mining.io.dataset import Receipt, has_manifest, remove_tree
+from mining.io.dataset import Receipt
 from mining.io.filesystem import version
 from mining.io.parquet import Part, write_part
 from mining.text.corpus import base_of, files_of, settings_of, sources_of
@@ -39,7 +40,7 @@ _SPILLED = ("segments", "ids")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prepare(Stage):
+class Prepare(ReadingStage):
     """Prepares one corpus.
 
     Attributes:
@@ -55,6 +56,7 @@ class Prepare(Stage):
     unique_ids: bool
     name: ClassVar[str] = "prepare"
     phases: ClassVar[tuple[str, ...]] = ("read", "ids", "collapse")
+    reads: ClassVar[str] = "read"
     version: ClassVar[int] = 2
 
     @classmethod
@@ -141,10 +143,6 @@ class Prepare(Stage):
             return None
         return pa.table({"source_uri": [uri for uri, _ in rows], "row": [row for _, row in rows]})
 
-    def is_done(self) -> bool:
-        """Whether the segments are finished."""
-        return has_manifest(self.folder, self.hash, self.run.storage)
-
     def units(self, phase: str) -> tuple[Unit, ...]:
         """Files; then partitions."""
         if phase == "read":
@@ -172,14 +170,18 @@ class Prepare(Stage):
         rejects = [REJECT.empty_table()]
         notes: Notes = {kind: [] for kind in _SPILLED}
         held: list[Segmented] = []
-        for segmented, refused, rows in self._segmented(index, file):
-            counters["rows_in"] += rows
-            counters["rows_accounted"] += rows_accounted(segmented, refused)
-            rejects += [refused, pa.Table.from_batches([segmented.rejects])]
-            held.append(segmented)
-            if sum(s.candidates.nbytes + s.row_ids.nbytes for s in held) > SPILL_BYTES:
-                self._spill(unit.key, held, notes)
-                held = []
+        name = file.uri.removeprefix(base_of(self.sources))
+        with self.attempt(unit, [name]) as attempt:
+            batches = self._segmented(index, file) if attempt.may_read(name) else ()
+            for segmented, refused, rows in batches:
+                counters["rows_in"] += rows
+                counters["rows_accounted"] += rows_accounted(segmented, refused)
+                rejects += [refused, pa.Table.from_batches([segmented.rejects])]
+                held.append(segmented)
+                if sum(s.candidates.nbytes + s.row_ids.nbytes for s in held) > SPILL_BYTES:
+                    self._spill(unit.key, held, notes)
+                    held = []
+        self.record(unit, attempt.skipped)
         self._spill(unit.key, held, notes)
         refused = pa.concat_tables(rejects)
         counters.update(reason_counters(refused))
@@ -269,10 +271,10 @@ class Prepare(Stage):
         self.publish(
             folders,
             [*self.receipts("read"), *self.receipts("collapse")],
-            {"files": len(self.files)},
+            self.end({"files": len(self.files)}),
             laws=(
                 ("rows_in", ("rows_accounted",)),
                 ("candidates", ("occurrences", "rejected_after_reading")),
             ),
         )
-        remove_tree(f"{self.home}/spill", self.run.storage)
+        self.clean()

@@ -22,8 +22,9 @@ import pyarrow as pa
 from beam_jobs.forgotten import forgotten_of
 from beam_jobs.listing import Listing, audio_base, list_recordings
 from beam_jobs.once import one_copy
+from beam_jobs.reading import ReadingStage
 from beam_jobs.spills import SPILL_BYTES, Notes, Spills, gathered
-from beam_jobs.stage import Run, Stage, Unit, reason_counters
+from beam_jobs.stage import Run, Unit, reason_counters
 from mining.config import stage_hash
 from mining.config.model import Corpus
 from mining.contract.errors import ConfigError, DatasetError, InputError
@@ -32,7 +33,7 @@ from mining.contract.schemas import OCCURRENCE, REGION, REJECT, SEGMENT
 from mining.contract.speech import SpeechDetector
 from mining.contract.uris import absolute
 from mining.io.collapse import collapse
-from mining.io.dataset import Receipt, has_manifest, remove_tree
+from mining.io.dataset import Receipt
 from mining.io.forgotten import Forgotten
 from mining.io.local import file_digest, local_file
 from mining.io.parquet import Part, write_part
@@ -54,7 +55,7 @@ def _detector() -> SpeechDetector:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrepareSpeech(Stage):
+class PrepareSpeech(ReadingStage):
     """Prepares one speech corpus.
 
     Attributes:
@@ -70,6 +71,7 @@ class PrepareSpeech(Stage):
     forgotten: Forgotten
     name: ClassVar[str] = "prepare"
     phases: ClassVar[tuple[str, ...]] = ("list", "hear", "collapse")
+    reads: ClassVar[str] = "hear"
 
     @classmethod
     def plan(
@@ -135,12 +137,9 @@ class PrepareSpeech(Stage):
         """Folder of the regions."""
         return self.run.dataset("regions", self.subject, self.hash)
 
-    def is_done(self) -> bool:
-        """Whether the segments are finished."""
-        return has_manifest(self.folder, self.hash, self.run.storage)
-
     def begin(self) -> None:
-        """Write the listing for the workers."""
+        """Write the listing for the workers; forget what is to be tried again."""
+        super().begin()
         if self.listing is None:
             raise DatasetError(f"prepare {self.subject}: must begin where it was planned")
         for kind in ("recordings", "rejects"):
@@ -203,20 +202,25 @@ class PrepareSpeech(Stage):
         held: dict[str, list[pa.Table]] = {kind: [] for kind in _SPILLED}
         rejects = [REJECT.empty_table()]
         notes: Notes = {kind: [] for kind in _SPILLED}
-        for row in self._recordings.slice(start, end - start).to_pylist():
-            if (one := self._one(row)) is None:
-                continue
-            heard, refused = one
-            rejects.append(refused)
-            held["segments"].append(heard.candidates)
-            held["regions"].append(heard.regions)
-            counters["rows_in"] += 1
-            counters["rows_accounted"] += bool(heard.candidates.num_rows or refused.num_rows)
-            counters["audio_ms"] += heard.duration_ms
-            counters["speech_ms"] += heard.speech_ms
-            counters["regions"] += heard.regions.num_rows
-            if sum(table.nbytes for tables in held.values() for table in tables) > SPILL_BYTES:
-                self._spill(unit.key, held, notes)
+        rows = self._recordings.slice(start, end - start).to_pylist()
+        with self.attempt(unit, [row["source_uri"] for row in rows]) as attempt:
+            for row in rows:
+                if not attempt.may_read(row["source_uri"]):
+                    continue
+                if (one := self._one(row)) is None:
+                    continue
+                heard, refused = one
+                rejects.append(refused)
+                held["segments"].append(heard.candidates)
+                held["regions"].append(heard.regions)
+                counters["rows_in"] += 1
+                counters["rows_accounted"] += bool(heard.candidates.num_rows or refused.num_rows)
+                counters["audio_ms"] += heard.duration_ms
+                counters["speech_ms"] += heard.speech_ms
+                counters["regions"] += heard.regions.num_rows
+                if sum(table.nbytes for tables in held.values() for table in tables) > SPILL_BYTES:
+                    self._spill(unit.key, held, notes)
+        self.record(unit, attempt.skipped)
         self._spill(unit.key, held, notes)
         refused = pa.concat_tables(rejects)
         counters.update(reason_counters(refused))
@@ -311,13 +315,13 @@ class PrepareSpeech(Stage):
         self.publish(
             folders,
             [*self.receipts("list"), *self.receipts("hear"), *collapsed],
-            {"speech_s": seconds},
+            self.end({"speech_s": seconds}),
             laws=(
                 ("rows_in", ("rows_accounted",)),
                 ("candidates", ("occurrences", "rejected_after_hearing")),
             ),
         )
-        remove_tree(f"{self.home}/spill", self.run.storage)
+        self.clean()
 
 
 def _bounds(sizes: Sequence[int]) -> tuple[int, ...]:

@@ -11,16 +11,18 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import click
 
+from beam_jobs.pace import pace
 from beam_jobs.stage import Stage
 from mining.contract.errors import MiningError
 from mining.io.dataset import count_receipts
 
 _BAR_SECONDS = 0.5
 _LINE_SECONDS = 10.0
+_BAR_WIDTH = 78
 
 
 def one_of_each_kind(warnings: Iterable[tuple[str, str]]) -> tuple[str, ...]:
@@ -73,22 +75,32 @@ class Progress:
         done = threading.Event()
 
         def count() -> int:
-            return sum(count_receipts(folder, stage.run.storage) for folder, stage in folders)
+            # a bar does not wait for a store that is out of order: nor must its end
+            storage = replace(stages[0].run.storage, patience_s=0.0)
+            return sum(count_receipts(folder, storage) for folder, _ in folders)
 
         def watch() -> None:
             terminal = sys.stderr.isatty()
+            first: tuple[int, float] | None = None  # what was there before was not done so fast
             while not done.wait(_BAR_SECONDS if terminal else _LINE_SECONDS):
                 try:
-                    text = f"{name}: {count()} of {total} units"
+                    there = count()
                 except MiningError:  # the storage did not answer; the work itself will say so
                     continue
+                now = time.monotonic()
+                first = (there, now) if first is None else first
+                rate = (there - first[0]) / (now - first[1]) if now > first[1] else 0.0
+                known = f"{name}: {there} of {total} units", pace(rate, total - there)
+                text = ", ".join(filter(None, known))
                 if terminal:
                     seconds = time.monotonic() - self.started
-                    click.echo(f"\r[{seconds:6.1f} s] {text} ", err=True, nl=False)
+                    click.echo(
+                        f"\r{f'[{seconds:6.1f} s] {text}':<{_BAR_WIDTH}}", err=True, nl=False
+                    )
                 else:
                     self.say(text)
             if terminal:
-                click.echo("\r" + " " * 60 + "\r", err=True, nl=False)
+                click.echo("\r" + " " * _BAR_WIDTH + "\r", err=True, nl=False)
 
         self.say(f"{name}: {', '.join(stage.subject for stage in stages)}")
         thread = threading.Thread(target=watch, daemon=True)

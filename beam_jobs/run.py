@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
+from beam_jobs.complete import require_complete
+from beam_jobs.dataflow import flags, require_reachable
 from beam_jobs.forgotten import forgotten_list
 from beam_jobs.meter import timed_stage
 from beam_jobs.output import claim_output
 from beam_jobs.pipeline import build_options, run_stages
 from beam_jobs.plan import Plan
 from beam_jobs.progress import Progress
+from beam_jobs.sequence import STAGES, by_kind, stages_of
 from beam_jobs.speed import is_fresh, speed
 from beam_jobs.stage import Stage
 from beam_jobs.thresholds import effective
-
-STAGES = ("prepare", "transcribe", "tokenize", "embed", "knn", "pairs")
 
 
 def run(
@@ -40,36 +41,29 @@ def run(
         Whether there was anything to do.
 
     Raises:
+        IncompleteError: all is done but for files that had to be left out.
         MiningError: for whatever is wrong; finished work stays and is not done again.
     """
     # what is wrong is said before any work, and before the folder is claimed
-    plan.check()
-    build_options(plan.run.config.execution.runner, beam_args)
     config = plan.run.config
+    require_reachable(config)
+    plan.check()
+    build_options(config.execution.runner, beam_args, flags(config.execution))
     if not forgetting and forgotten_list(plan.run).pending:
         progress.warn(
             f"{plan.run.output}: something was not forgotten to the end: old results still hold it; run "
             "mining forget again"
         )
     claim_output(plan.run, replace(config, mining=effective(config.mining)))
-    planned: dict[str, Callable[[], Sequence[Stage]]]
-    planned = {
-        "prepare": plan.prepare,
-        "transcribe": plan.transcribe,
-        "tokenize": plan.tokenize,
-        "embed": plan.embed,
-        "knn": plan.knn,
-        "pairs": plan.pairs,
-    }
     worked = False
     for name in STAGES:
         with timed_stage(name):
-            worked |= _run_stage(
-                name, planned[name]() if name in stages else (), beam_args, progress
-            )
+            found = stages_of(plan, name) if name in stages else ()
+            worked |= _run_stage(name, found, beam_args, progress)
     if "pairs" in stages:
         for stage in plan.pairs():
             stage.restate()
+    require_complete(plan)
     return worked
 
 
@@ -78,9 +72,7 @@ def _run_stage(
 ) -> bool:
     """Do what is left of one stage's subjects; returns whether there was anything."""
     left = [stage for stage in found if not stage.is_done()]
-    # text and speech are prepared in phases of their own
-    for kind in dict.fromkeys(map(type, left)):
-        some = [stage for stage in left if type(stage) is kind]
+    for some in by_kind(left):
         fresh, started = is_fresh(some), time.monotonic()
         run_stages(some, beam_args, progress)
         if fresh and (line := speed(some, time.monotonic() - started)):

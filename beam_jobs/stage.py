@@ -1,8 +1,8 @@
 """What a stage is: phases of independent units of work, then a manifest.
 
 A unit reads files, writes files and returns a :class:`~mining.io.dataset.Receipt`. It may run
-anywhere, in any order, twice: the files it writes are the same bytes. Phases follow each other;
-every unit of a phase may read what all units of the phases before it wrote.
+anywhere, in any order, twice, also at once: the files it writes are the same bytes. Phases follow
+each other; every unit of a phase may read what all units of the phases before it wrote.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from beam_jobs.limit import Limit
 from beam_jobs.meter import timed_unit
 from mining.config import Config, stage_hash
-from mining.contract.errors import DatasetError
+from mining.contract.errors import CapacityError, DatasetError, InputError
 from mining.contract.schemas import REJECT_REASONS
 from mining.contract.uris import canonical_uri
 from mining.io.dataset import (
     Manifest,
     Receipt,
     read_receipt,
+    receipts_there,
     sum_counters,
     write_manifest,
     write_receipt,
@@ -46,9 +48,15 @@ class Unit:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What every stage needs to know of the run it belongs to."""
+    """What every stage needs to know of the run it belongs to.
+
+    Attributes:
+        config: of the run.
+        limit: when whoever does its units begins no further one.
+    """
 
     config: Config
+    limit: Limit = field(default_factory=Limit)
 
     @property
     def output(self) -> str:
@@ -58,7 +66,8 @@ class Run:
     @property
     def storage(self) -> Storage:
         """Fsspec options."""
-        return Storage(options=self.config.execution.storage)
+        execution = self.config.execution
+        return Storage(options=execution.storage, patience_s=execution.patience_s)
 
     def dataset(self, kind: str, *names: str) -> str:
         """Folder of a dataset."""
@@ -109,18 +118,21 @@ class Stage(ABC):
 
     @abstractmethod
     def finish(self) -> None:
-        """Check the row laws and write the manifests. Called when every unit has its receipt."""
+        """Check the row laws and write the manifests.
+
+        Called when every unit has its receipt; by several workers at once, perhaps.
+        """
 
     def hash_of(self, decides: Mapping[str, Any]) -> str:
         """Hash of what decides the result, together with the stage's name and version."""
         return stage_hash(f"{self.name} {self.version}", decides)
 
     def begin(self) -> None:
-        """Called in the launcher before the first unit."""
+        """Called in the launcher, and in every worker without Beam, before the first unit."""
         return
 
     def tidy(self) -> None:
-        """Remove what is unused. Called in the launcher on one of the stages when all are finished."""
+        """Remove what no stage of this kind uses. Called on one of them when all are finished."""
         return
 
     def remark(self) -> str:
@@ -194,14 +206,40 @@ class Stage(ABC):
 
 
 def do_unit(stage: Stage, phase: str, unit: Unit) -> Receipt | None:
-    """Do a unit and write its receipt; None if the receipt was there already."""
+    """Do a unit and write its receipt; None if the receipt was there already.
+
+    Raises:
+        MiningError: what the unit raised.
+        CapacityError: out of memory.
+    """
     folder, storage = stage.receipts_folder(phase), stage.run.storage
     if read_receipt(folder, unit.key, storage) is not None:
         return None
-    with timed_unit(stage.name, stage.subject, phase, unit.key):
-        receipt = stage.process(phase, unit)
-        write_receipt(folder, receipt, storage)
+    try:
+        with timed_unit(stage.name, stage.subject, phase, unit.key):
+            receipt = stage.process(phase, unit)
+            write_receipt(folder, receipt, storage)
+    except (DatasetError, InputError):
+        # Another worker may have done this very unit, and one have finished the stage since: what
+        # was being read here is then gone for a good reason.
+        if read_receipt(folder, unit.key, storage) is None:
+            raise
+        return None
+    except MemoryError:
+        raise CapacityError(
+            f"{stage.name} {stage.subject} {unit.key}: out of memory; lower execution.tile_rows or "
+            "raise partitions"
+        ) from None
     return receipt
+
+
+def units_left(stages: Sequence[Stage]) -> int:
+    """Units of all phases without a receipt."""
+    return sum(
+        len({unit.key for unit in stage.units(phase)} - receipts_there(folder, stage.run.storage))
+        for stage in stages
+        for phase, folder in ((phase, stage.receipts_folder(phase)) for phase in stage.phases)
+    )
 
 
 def reason_counters(rejects: pa.Table) -> dict[str, int]:

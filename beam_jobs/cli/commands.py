@@ -11,12 +11,16 @@ from beam_jobs.cli.mine import mine_command
 from beam_jobs.cli.plan import plan_command
 from beam_jobs.cli.run import STAGE_COMMANDS, run_command
 from beam_jobs.cli.score import score_command
+from beam_jobs.cli.status import status_command
 from beam_jobs.cli.train import train_command
+from beam_jobs.cli.work import work_command
 
 COMMANDS = [
     plan_command,
     run_command,
     *STAGE_COMMANDS,
+    work_command,
+    status_command,
     evaluate_command,
     calibrate_command,
     mine_command,

@@ -31,6 +31,12 @@ from mining.contract.schemas import SPEECH, TEXT
               "wrote; otherwise it is removed.")  # fmt: skip
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 100_000),
               help="Also hours on so many workers like this machine.")  # fmt: skip
+@click.option("--simulate", is_flag=True, help="Also play the search for neighbours on --workers: who "
+              "is lost, who is slow, what is read again.")  # fmt: skip
+@click.option("--preemptions", default=0.0, show_default=True, type=click.FloatRange(0.0, 3600.0),
+              help="With --simulate: how often a worker is lost in an hour.")  # fmt: skip
+@click.option("--stragglers", metavar="5%:2", help="With --simulate: which share of the workers takes "
+              "how many times as long.")  # fmt: skip
 @click.option("--rate", "rates", multiple=True, metavar="KIND=PRICE",
               help="cpu_hour, gpu_hour or disk_gib_month, over execution.rates. May be "
               "repeated.")  # fmt: skip
@@ -45,6 +51,9 @@ def plan_command(
     pilot: str | None,
     pilot_output: str | None,
     workers: int,
+    simulate: bool,
+    preemptions: float,
+    stragglers: str | None,
     rates: tuple[str, ...],
     as_json: bool,
     quiet: bool,
@@ -57,7 +66,12 @@ def plan_command(
     measured.
     """
     config = read_config(config_path, (*overrides, *_rate_settings(rates)), output)
-    fraction = None if pilot is None else _fraction(pilot)
+    fraction = None if pilot is None else _fraction("--pilot", pilot)
+    slow, slowdown = _stragglers(stragglers)
+    if not simulate and (preemptions or slow):
+        raise ConfigError(
+            "--preemptions, --stragglers: must come with --simulate, but it is not given"
+        )
     given = {
         name: _by_corpus(config, option, text, modality)
         for name, option, text, modality in (
@@ -67,7 +81,7 @@ def plan_command(
     from beam_jobs.forecast import forecast
     from beam_jobs.forecast_work import Asked
     from beam_jobs.plan import Plan
-    from mining.forecast import render
+    from mining.forecast import Fleet, render
     from mining.forecast.render import to_json
 
     seconds = {
@@ -75,10 +89,13 @@ def plan_command(
         for name, langs in given["audio_hours"].items()
     }
 
+    fleet = Fleet(workers=workers, preemptions=preemptions, stragglers=slow, slowdown=slowdown)
+
     def run(folder: Path) -> None:
         asked = Asked(
-            rows=given["rows"], audio_s=seconds, fraction=fraction, workers=workers, folder=folder
-        )
+            rows=given["rows"], audio_s=seconds, fraction=fraction, workers=workers, folder=folder,
+            fleet=fleet if simulate else None,
+        )  # fmt: skip
         found = forecast(Plan(config, Progress(quiet=quiet)), asked)
         click.echo(to_json(found) if as_json else render(found))
 
@@ -99,15 +116,28 @@ def _in_folder(output: str | None, run: Callable[[Path], None]) -> None:
     run(home)
 
 
-def _fraction(text: str) -> float:
+def _fraction(option: str, text: str) -> float:
     """``1%`` or ``0.01``."""
     try:
         value = float(text.removesuffix("%")) / (100.0 if text.endswith("%") else 1.0)
     except ValueError:
         value = 0.0
     if not 0.0 < value < 1.0:
-        raise ConfigError(f"--pilot: must be a share such as 1% or 0.01, but is {text!r}")
+        raise ConfigError(f"{option}: must be a share such as 1% or 0.01, but is {text!r}")
     return value
+
+
+def _stragglers(text: str | None) -> tuple[float, float]:
+    """``5%:2`` as share and factor."""
+    if text is None:
+        return 0.0, 1.0
+    share, _, factor = text.partition(":")
+    slowdown = _number(factor)
+    if slowdown is None or slowdown < 1.0:
+        raise ConfigError(
+            f"--stragglers: must be a share and a factor of 1 or more such as 5%:2, but is {text!r}"
+        )
+    return _fraction("--stragglers", share), slowdown
 
 
 def _rate_settings(rates: tuple[str, ...]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -27,10 +28,21 @@ def bind(node: Node, cls: type[T], problems: list[str]) -> T | None:
 
 
 def setting(
-    *, default: Any = dataclasses.MISSING, low: float | None = None, high: float | None = None
+    *,
+    default: Any = dataclasses.MISSING,
+    low: float | None = None,
+    high: float | None = None,
+    form: tuple[str, str] | None = None,
 ) -> Any:
-    """A dataclass field with an allowed range (both ends included)."""
-    metadata = {"low": low, "high": high}
+    """A dataclass field with an allowed range, or an allowed form of a text.
+
+    Args:
+        default: of the field; without one the key must be there.
+        low: smallest number that is allowed.
+        high: greatest number that is allowed.
+        form: a regular expression of the whole text, and what it asks for, in words.
+    """
+    metadata = {"low": low, "high": high, "form": form}
     if default is dataclasses.MISSING:
         return dataclasses.field(metadata=metadata)
     if isinstance(default, dict):
@@ -64,8 +76,9 @@ def _dataclass(node: Node, cls: Any, key: str, problems: list[str]) -> Any:
         required = field.default is field.default_factory is dataclasses.MISSING
         if required and name not in node.value:
             full = f"{key}.{name}" if key else name
-            problems.append(f"{node.where}: key {full!r} is missing; it must be "
-                            f"{_describe(hints[name])}")  # fmt: skip
+            form = field.metadata.get("form")
+            wanted = form[1] if form else _describe(hints[name])
+            problems.append(f"{node.where}: key {full!r} is missing; it must be {wanted}")
             arguments[name] = None
     try:
         return cls(**arguments)
@@ -142,7 +155,9 @@ def _scalar(node: Node, hint: Any) -> Any:
 def _check_range(
     node: Node, value: Any, metadata: Mapping[str, Any], key: str, problems: list[str]
 ) -> None:
-    low, high = metadata.get("low"), metadata.get("high")
+    low, high, form = (metadata.get(name) for name in ("low", "high", "form"))
+    if form is not None and isinstance(value, str) and not re.fullmatch(form[0], value):
+        problems.append(f"{node.where}: {key} must be {form[1]}, but is {value!r}")
     if not isinstance(value, int | float) or isinstance(value, bool):
         return
     # "not (a <= b)" also catches NaN

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mining.config.binding import setting
+from mining.config.dataflow import Dataflow, Stages
 from mining.contract.languages import canonical_language
 from mining.contract.licences import UNKNOWN
 from mining.contract.model_ref import ModelRef, RecogniserRef
 
+DATAFLOW = "DataflowRunner"
 NONE = "none"  # threshold: keep all that are selected
 EXACT = "exact"  # index: every neighbour is found
 
@@ -350,11 +352,22 @@ class Execution:
             with a further corpus searches only the tiles that hold its rows. They take about
             8 k bytes a row and block of the other side, and the same the other way; a run needs that
             room while it searches in any case. ``false`` frees it when the neighbours are finished.
-        backend: k-NN backend: ``exact``, ``exact-prefix``, ``exact-cuda``, ``exact-torch`` or
-            ``faiss-flat``; ``auto`` chooses by the tile and the device. All give the same bytes.
+        backend: k-NN backend: ``exact``, ``exact-int8``, ``exact-prefix``, ``exact-cuda``,
+            ``exact-torch`` or ``faiss-flat``; ``auto`` chooses by the tile and the device. All give
+            the same bytes.
         device: ``auto`` takes a GPU if there is one.
+        tries: processes that may die while they read a file before it is left out, and the corpus'
+            dataset is ``incomplete``. The first may not know at which of a unit's files it died.
         storage: fsspec options by protocol, e.g. ``{s3: {endpoint_url: ...}}``.
-        rates: prices, for ``mining plan``.
+        patience_s: how long an object store that is out of order is asked again, in seconds, after what
+            its own client tries; then the run ends, and the same command goes on from there.
+        rates: prices, for ``mining plan`` and ``max_cost``.
+        max_hours: hours after which a command begins no further unit of work. What is begun is
+            finished, the command ends with exit code 5, and the same command goes on.
+        max_cost: the same, by what this machine costs in the currency of ``rates``: ``cpu_hour`` times
+            its processors, and ``gpu_hour`` if it uses a GPU. Of each worker its own.
+        dataflow: project, buckets, image and workers of a run on Dataflow.
+        stages: what single stages need of a worker on Dataflow, e.g. ``{knn: {min_ram_gib: 64}}``.
         commercial: refuse corpora and weights whose licence does not allow commercial use, or is not
             known to (:mod:`mining.contract.licences`).
     """
@@ -366,9 +379,29 @@ class Execution:
     keep_tiles: bool = True
     backend: str = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    tries: int = setting(default=3, low=2, high=100)
     storage: Mapping[str, Mapping[str, Any]] = setting(default={})
+    patience_s: float = setting(default=120.0, low=0.0, high=86400.0)
     rates: Rates = field(default_factory=Rates)
     commercial: bool = False
+    max_hours: float | None = setting(default=None, low=0.0)
+    max_cost: float | None = setting(default=None, low=0.0)
+    dataflow: Dataflow | None = None
+    stages: Stages = field(default_factory=Stages)
+
+    def __post_init__(self) -> None:
+        if self.runner == DATAFLOW and self.dataflow is None:
+            raise ValueError(
+                f"runner {DATAFLOW} needs dataflow with project, region, temp and image"
+            )
+        if self.device == "cpu" and (stages := self.stages.with_accelerator):
+            raise ValueError(
+                f"device must be auto where stages.{stages[0]} has an accelerator, but is cpu"
+            )
+        if self.dataflow is not None and self.dataflow.flexrs and self.stages != Stages():
+            raise ValueError("dataflow.flexrs must be left out where stages are given resources")
+        if self.max_cost is not None and not (self.rates.cpu_hour or self.rates.gpu_hour):
+            raise ValueError("max_cost needs a price: rates: {cpu_hour: ...} or {gpu_hour: ...}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,11 +46,27 @@ class DatasetError(MiningError):
     """A dataset of an earlier stage is missing, incomplete or of another run (exit code 3)."""
 
 
+class IncompleteError(DatasetError):
+    """All is done but for files that had to be left out (exit code 3)."""
+
+
+class LimitReachedError(MiningError):
+    """A limit of time or money was reached with work left: no fault (exit code 5)."""
+
+    exit_code = 5
+
+
 class CheckpointError(MiningError):
     """A model folder cannot be loaded, or is not what it says (exit code 3)."""
 
 
 class CapacityError(MiningError):
     """The machine cannot do it: disk full, memory or device missing (exit code 4)."""
+
+    exit_code = 4
+
+
+class StorageError(MiningError):
+    """An object store does not answer for long: nothing is wrong with the data (exit code 4)."""
 
     exit_code = 4

@@ -1,6 +1,7 @@
 """What a run will cost, before it is paid for: laws, sizes, kernels and prices. No run is made here."""
 
-from mining.forecast.estimate import Estimate, Line, Price, priced
+from mining.forecast.estimate import Estimate, Line, Price, Simulation, priced
+from mining.forecast.fleet import Fleet, Grid, play, undisturbed
 from mining.forecast.kernels import Kernel, measure_kernels
 from mining.forecast.laws import Law, fit
 from mining.forecast.render import render
@@ -9,17 +10,22 @@ from mining.forecast.workers import hours_on
 
 __all__ = [
     "Estimate",
+    "Fleet",
+    "Grid",
     "Kernel",
     "Law",
     "Line",
     "Pool",
     "Price",
+    "Simulation",
     "TaskSize",
     "dataset_bytes",
     "fit",
     "hours_on",
     "measure_kernels",
+    "play",
     "priced",
     "render",
     "tile_bytes",
+    "undisturbed",
 ]

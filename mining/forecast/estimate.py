@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mining.config.model import Rates
+from mining.forecast.fleet import Fleet, Played
 
 ON_DEVICE = frozenset(
     {"transcribe", "tokenize", "embed"}
@@ -57,6 +58,21 @@ class Price:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Simulation:
+    """The search for neighbours, played.
+
+    Attributes:
+        fleet: the workers.
+        plays: each with draws of its own.
+        undisturbed_s: seconds of as many equal workers that are never lost, never read and never wait.
+    """
+
+    fleet: Fleet
+    plays: tuple[Played, ...]
+    undisturbed_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Estimate:
     """Everything that ``mining plan`` says.
 
@@ -69,6 +85,7 @@ class Estimate:
         workers: for which ``hours_on_workers`` are.
         price: None: no rates are given.
         notes: what was assumed.
+        simulation: of the search; None: not asked for.
     """
 
     segments: Mapping[str, Mapping[str, float]]
@@ -79,6 +96,7 @@ class Estimate:
     workers: int
     price: Price | None = None
     notes: Sequence[str] = field(default_factory=tuple)
+    simulation: Simulation | None = None
 
     @property
     def is_measured(self) -> bool:

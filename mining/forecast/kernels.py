@@ -14,12 +14,15 @@ from functools import partial
 import numpy as np
 
 from mining.contract.vectors import to_stored
-from mining.knn import available, search_arrays
+from mining.knn import available, choose_backend, search_arrays
+from mining.knn.int8_codes import FEWEST_ROWS
 
 # Passes over the similarities of a tile, by backend: the one place to add one. Those of BACKENDS that
 # stand not here are taken to make one.
 PASSES: Mapping[str, int] = {"faiss-flat": 2}
 
+# A backend that is another one on fewer rows a side is measured on so many, and twice as many.
+_LEAST_OF: Mapping[str, int] = {"exact-int8": FEWEST_ROWS}
 _PROBE_FLOP = 4e10  # of the larger tile, about a second on one core
 _LEAST, _MOST = 512, 4096  # rows of the larger tile
 _REPEATS = 3
@@ -68,9 +71,10 @@ def measure_kernels(dim: int, k: int, threads: int | None) -> dict[str, Kernel]:
     """
     rows = int(np.clip((_PROBE_FLOP / (4.0 * dim)) ** 0.5, _LEAST, _MOST)) // 2 * 2
     rng = np.random.default_rng(0)
-    both = [rng.standard_normal((rows, dim), dtype=np.float32) for _ in range(2)]
+    most = max(rows, *(2 * least for least in _LEAST_OF.values()))
+    both = [rng.standard_normal((most, dim), dtype=np.float32) for _ in range(2)]
     stored = [to_stored(side)[0] for side in both]
-    floor = _least(lambda: both[0] @ both[1].T)
+    floor = _least(lambda: both[0][:rows] @ both[1][:rows].T)
     area = float(rows * rows)
     found = {
         "gemm": Kernel(
@@ -78,8 +82,12 @@ def measure_kernels(dim: int, k: int, threads: int | None) -> dict[str, Kernel]:
         )
     }
     for name in available():
-        times = []
-        for size in (rows // 2, rows):
+        least = _LEAST_OF.get(name, 0)
+        # where it is never chosen, it may as well be measured as what it is there
+        is_chosen = choose_backend(least, least, dim, cuda=False).backend == name
+        own = max(rows, 2 * least) if is_chosen else rows
+        times, area = [], float(own * own)
+        for size in (own // 2, own):
             x, y = (side[:size] for side in stored)
             times.append(_least(partial(search_arrays, x, y, k, backend=name, threads=threads)))
         small, large = times

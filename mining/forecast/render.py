@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from mining.forecast.estimate import Estimate, Line
+from mining.forecast.estimate import Estimate, Line, Simulation
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
@@ -61,7 +61,32 @@ def _table(estimate: Estimate) -> Iterator[str]:
         parts = ", ".join(f"{name} {value:.2f}" for name, value in estimate.price.parts.items())
         partly = "" if estimate.is_measured else " of what is known"
         yield f"price{partly}: {estimate.price.total:.2f} ({parts})"
+    if estimate.simulation is not None:
+        yield _played(estimate.simulation)
     yield from (f"note: {note}" for note in estimate.notes)
+
+
+def _played(found: Simulation) -> str:
+    """The search on workers that are lost and not equally fast, in one line."""
+    fleet = found.fleet
+    hours = sorted(played.seconds for played in found.plays)
+    middle = next(played for played in found.plays if played.seconds == hours[len(hours) // 2])
+    what = [f"knn played on {fleet.workers} workers"]
+    if fleet.preemptions:
+        what.append(
+            f"each lost {fleet.preemptions:g} times an hour and replaced in {fleet.restart_s:.0f} s"
+        )
+    if fleet.stragglers:
+        what.append(f"{fleet.stragglers:.3g} of them {fleet.slowdown:g} times as slow")
+    return (
+        f"{', '.join(what)}: {_time(middle.seconds).strip()} ({_time(hours[0]).strip()} to "
+        f"{_time(hours[-1]).strip()} in {len(hours)} plays) where equal ones that are never lost, read "
+        f"nothing and never wait take {_time(found.undisturbed_s).strip()}; "
+        f"{_count(middle.tiles)} tiles, {_count(middle.lost)} begun again for "
+        f"{_time(middle.lost_s).strip()} of workers, "
+        f"{_time(middle.waited_s).strip()} waited at the end, {_bytes(middle.read_bytes)} read at "
+        f"{_bytes(fleet.read_bytes_s)} a second"
+    )
 
 
 def _row(line: Line) -> str:

@@ -167,6 +167,12 @@ def count_receipts(folder: str, storage: Storage) -> int:
     return len(list_glob(folder, storage))
 
 
+def receipts_there(folder: str, storage: Storage) -> set[str]:
+    """Keys of the units of a phase that are done."""
+    names = (uri.rpartition("/")[2] for uri in list_glob(folder, storage))
+    return {name.removesuffix(".json") for name in names}
+
+
 def sum_counters(receipts: Iterable[Receipt]) -> dict[str, int]:
     """Counters of all receipts, added up, in alphabetical order."""
     total: Counter[str] = Counter()

@@ -1,8 +1,8 @@
 """The one place that opens URIs: local paths, file://, memory://, s3:// and gs://, by fsspec.
 
 Relative local paths are relative to the current directory and stay relative in what is returned.
-Every failure is an :class:`InputError` that names the URI, or a :class:`CapacityError` when a disk
-is full.
+Every failure is an :class:`InputError` that names the URI, a :class:`CapacityError` when a disk is full,
+or a :class:`StorageError` when an object store does not answer for long.
 """
 
 from __future__ import annotations
@@ -22,13 +22,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 import fsspec
 import pyarrow as pa
 
 from mining.contract.errors import CapacityError, ConfigError, InputError
+from mining.io.patience import PatientFile, patiently
 
+T = TypeVar("T")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://+")
 _WILDCARD = re.compile(r"[*?\[]")
 _BUFFER_BYTES = 1 << 20
@@ -45,9 +47,11 @@ class Storage:
         options: protocol ("s3", "gs", ...) -> keyword arguments of its fsspec file system, such as
             ``{"s3": {"endpoint_url": "http://localhost:9000"}}``. A protocol that is not named
             takes its own defaults (environment, configuration files).
+        patience_s: how long a store that is out of order is asked again, in seconds.
     """
 
     options: Mapping[str, Any] = field(default_factory=dict)
+    patience_s: float = 120.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,13 @@ class _Place:
     path: str
     prefix: str  # scheme, "://" and leading slashes; empty for a path without a scheme
     is_local: bool
+    patience_s: float = 0.0
+
+    def ask(self, call: Callable[[], T]) -> T:
+        """What the file system answers; a store that is out of order is asked again."""
+        if self.is_local:
+            return call()
+        return patiently(self.uri(self.path), self.patience_s, call)
 
     def uri(self, path: str) -> str:
         """The URI of another path of this file system, in the spelling of this one."""
@@ -146,6 +157,8 @@ def _locate(uri: str, storage: Storage) -> _Place:
         if match:
             path, prefix = f"/{path.lstrip('/')}", "file:///"
         return _Place(fsspec.filesystem("file"), path, prefix, is_local=True)
+    # asks another service what kind of bucket it is, for a minute where that does not answer
+    os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     try:
         fs = fsspec.filesystem(scheme, **storage.options.get(scheme, {}))
     except ValueError as error:
@@ -161,7 +174,7 @@ def _locate(uri: str, storage: Storage) -> _Place:
             f"{uri}: {scheme}:// needs a package that is not installed ({error}); "
             "install the extra 'aws' or 'gcp'"
         ) from error
-    return _Place(fs, fs._strip_protocol(uri), prefix, is_local=False)
+    return _Place(fs, fs._strip_protocol(uri), prefix, False, storage.patience_s)
 
 
 def open_read(uri: str, storage: Storage) -> BinaryIO:
@@ -171,8 +184,15 @@ def open_read(uri: str, storage: Storage) -> BinaryIO:
         InputError: missing, not a file, or not permitted.
     """
     place = _locate(uri, storage)
-    with _Naming(uri):
-        return cast(BinaryIO, place.fs.open(place.path, "rb"))
+
+    def ask(call: Callable[[], Any]) -> Any:
+        with _Naming(uri):
+            return place.ask(call)
+
+    file = ask(lambda: place.fs.open(place.path, "rb"))
+    if place.is_local:
+        return cast(BinaryIO, file)
+    return cast(BinaryIO, io.BufferedReader(PatientFile(file, ask), _BUFFER_BYTES))
 
 
 def open_decompressed(uri: str, storage: Storage) -> BinaryIO:
@@ -205,7 +225,7 @@ def exists(uri: str, storage: Storage) -> bool:
     place.fs.invalidate_cache()
     with _Naming(uri):
         try:
-            place.fs.info(place.path)
+            place.ask(lambda: place.fs.info(place.path))
         except (FileNotFoundError, NotADirectoryError):
             return False
     return True
@@ -216,7 +236,7 @@ def size(uri: str, storage: Storage) -> int:
     place = _locate(uri, storage)
     place.fs.invalidate_cache()
     with _Naming(uri):
-        return int(place.fs.info(place.path)["size"])
+        return int(place.ask(lambda: place.fs.info(place.path))["size"])
 
 
 def version(uri: str, storage: Storage) -> str:
@@ -228,7 +248,7 @@ def version(uri: str, storage: Storage) -> str:
     place = _locate(uri, storage)
     place.fs.invalidate_cache()
     with _Naming(uri):
-        info = place.fs.info(place.path)
+        info = place.ask(lambda: place.fs.info(place.path))
     keys = ("size", "mtime", "etag", "ETag", "md5Hash", "LastModified", "created")
     stamp = next((f"{key} {info[key]}" for key in keys[1:] if info.get(key)), "")
     return f"{info['size']} bytes, {stamp}"
@@ -238,14 +258,14 @@ def read_bytes(uri: str, storage: Storage) -> bytes:
     """The whole file. Raises InputError if it is missing."""
     place = _locate(uri, storage)
     with _Naming(uri):
-        return cast(bytes, place.fs.cat_file(place.path))
+        return cast(bytes, place.ask(lambda: place.fs.cat_file(place.path)))
 
 
 def remove(uri: str, storage: Storage) -> None:
     """Delete a file; nothing happens if there is none, as on S3, so that a retry may repeat."""
     place = _locate(uri, storage)
     with _Naming(uri), suppress(FileNotFoundError):
-        place.fs.rm_file(place.path)
+        place.ask(lambda: place.fs.rm_file(place.path))
 
 
 def remove_folder(uri: str, storage: Storage) -> None:
@@ -294,7 +314,7 @@ def list_glob(pattern: str, storage: Storage, *, hidden: bool = False) -> list[s
 def _kind(place: _Place, path: str) -> str:
     """What is there: "file", "directory", or the empty string for nothing."""
     try:
-        return str(place.fs.info(path)["type"])
+        return str(place.ask(lambda: place.fs.info(path))["type"])
     except (FileNotFoundError, NotADirectoryError):
         return ""
 
@@ -327,7 +347,7 @@ def glob_regex(pattern: str) -> str:
 
 def _walk(place: _Place, folder: str, depth: int | None, hidden: bool) -> Iterator[str]:
     """Files below ``folder`` (at most ``depth`` levels), as ``folder`` joined with their names."""
-    for entry in place.fs.ls(folder or ".", detail=True):
+    for entry in place.ask(lambda: place.fs.ls(folder or ".", detail=True)):
         name = entry["name"].rstrip("/").rsplit("/", 1)[-1]
         # An object store may list the folder itself as an empty object.
         itself = not place.is_local and entry["name"].rstrip("/") == folder.rstrip("/")
@@ -364,9 +384,9 @@ def write_atomic(uri: str, data: bytes | Callable[[BinaryIO], object], storage: 
             with tempfile.NamedTemporaryFile() as file:
                 data(cast(BinaryIO, file))
                 file.flush()
-                place.fs.put_file(file.name, place.path)
+                place.ask(lambda: place.fs.put_file(file.name, place.path))
         else:
-            place.fs.pipe_file(place.path, data)
+            place.ask(lambda: place.fs.pipe_file(place.path, data))
 
 
 def _write_local(path: Path, data: bytes | Callable[[BinaryIO], object]) -> None:

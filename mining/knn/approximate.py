@@ -65,6 +65,8 @@ class Approximate:
 
         A query whose lists hold too few rows is left to be searched in full.
         """
+        for side in (rows, columns):  # before one of them is learned
+            self._check(len(side), side.shape[1])
         with faiss_with(self.threads, f"index {self.index}") as faiss:
             return (
                 self._search(faiss, rows, columns, forward),
@@ -89,11 +91,6 @@ class Approximate:
         return Nominees(row=row, others=np.where(missing, np.inf, -np.inf))
 
     def _built(self, faiss: ModuleType, index: Stored) -> Any:
-        if self.index != "ivf-flat" and len(index) < _FEWEST_CODED:
-            raise InputError(
-                f"index {self.index}: needs {_FEWEST_CODED} rows a side to learn its codes of, but has "
-                f"{len(index)}; take ivf-flat or exact"
-            )
         lists = list_count(len(index))
         built = faiss.index_factory(
             index.shape[1],
@@ -115,19 +112,26 @@ class Approximate:
             built.k_factor = _REFINED
         return built
 
+    def _check(self, rows: int, dim: int) -> None:
+        if self.index != "ivf-flat" and rows < _FEWEST_CODED:
+            raise InputError(
+                f"index {self.index}: needs {_FEWEST_CODED} rows a side to learn its codes of, but has "
+                f"{rows}; take ivf-flat or exact"
+            )
+        if self.index == "ivf-fastscan" and dim % 2:
+            raise InputError(f"index ivf-fastscan: D must be even, but is {dim}; take ivf-flat")
+        if self.index == "ivf-pq" and dim % _CODES[-1]:
+            raise InputError(
+                f"index ivf-pq: D must be a multiple of {_CODES[-1]}, but is {dim}; take ivf-flat"
+            )
+
     def _factory(self, rows: int, dim: int, lists: int) -> str:
         """FAISS' name of the index."""
         if self.index == "ivf-flat":
             return f"IVF{lists},Flat"
         if self.index == "ivf-fastscan":
-            if dim % 2:
-                raise InputError(f"index ivf-fastscan: D must be even, but is {dim}; take ivf-flat")
             return f"IVF{lists},PQ{dim // 2}x4fs,RFlat"
-        codes = next((size for size in _CODES if dim % size == 0), None)
-        if codes is None:
-            raise InputError(
-                f"index ivf-pq: D must be a multiple of 8, but is {dim}; take ivf-flat"
-            )
+        codes = next(size for size in _CODES if dim % size == 0)
         turned = f"OPQ{codes}," if rows >= _TURNED_ROWS else ""
         return f"{turned}IVF{lists},PQ{codes}"
 

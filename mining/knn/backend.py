@@ -61,15 +61,24 @@ def nominees_above(heaps: NDArray[np.int64], index_rows: int, bound: float) -> N
     Raises:
         InputError: if a place is empty, as a NaN leaves it.
     """
-    if (heaps == EMPTY).any():
-        raise InputError(
-            "knn: every row must find its nominees, but some did not; vectors must be finite"
-        )
+    check_full(heaps)
     lowest = similarities(heaps).min(axis=1).astype(np.float64)
     others = lowest + bound * (1.0 + NORM_TOLERANCE) ** 2
     if heaps.shape[1] >= index_rows:
         others = np.full(len(heaps), -np.inf)
     return Nominees(row=rows(heaps), others=others)
+
+
+def check_full(heaps: NDArray[np.int64]) -> None:
+    """Refuse heaps with an empty place: it would pass for a row.
+
+    Raises:
+        InputError: if there is one.
+    """
+    if (heaps == EMPTY).any():
+        raise InputError(
+            "knn: every row must find its nominees, but some did not; vectors must be finite"
+        )
 
 
 def float32_bound(dim: int) -> float:

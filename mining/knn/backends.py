@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from mining.contract.errors import ConfigError
 from mining.knn.backend import Nominator
 from mining.knn.faiss_flat import FaissFlat
+from mining.knn.int8 import Int8
 from mining.knn.one_pass import OnePass
 from mining.knn.planner import AUTO, choose_backend
 from mining.knn.prefix import Prefix
@@ -16,6 +17,7 @@ from mining.knn.torch_tiles import TorchTiles
 BACKENDS: Mapping[str, Callable[[int], Nominator]] = {
     "exact": lambda threads: OnePass(threads=threads),
     "exact-cuda": lambda threads: TorchTiles(device="cuda"),
+    "exact-int8": lambda threads: Int8(threads=threads),
     "exact-prefix": lambda threads: Prefix(threads=threads),
     "exact-torch": lambda threads: TorchTiles(device="cpu"),
     "faiss-flat": lambda threads: FaissFlat(threads=threads),

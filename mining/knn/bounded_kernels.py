@@ -11,8 +11,10 @@ import numpy as np
 from numba import njit
 
 from mining.knn.keys import EMPTY, key_of, similarity_of
-from mining.knn.rescore import product
+from mining.knn.rescore import product, rough_product
 from mining.knn.scan_kernels import compare, flag, push
+
+_ROUNDING = 1.1 * 2.0**-24  # a term, see float32_bound, for norms of up to 1.004
 
 
 @njit(nogil=True, boundscheck=False, cache=True)
@@ -25,8 +27,9 @@ def scan_bounds(  # type: ignore[no-untyped-def]
         tile: float32 [B, W], upper bounds of similarities but for ``slack``.
         first_row: number of the tile's first row.
         first_column: likewise.
-        rows: float32 [B, D] stored values; float32 [B, H], float32 [B] and float32 [B]: the second half
-            of the longer head, and the lengths of what lies beyond the head and the longer head.
+        rows: float32 [B, D] stored values times ``SCALE``; float32 [B, H], float32 [B] and float32 [B]:
+            the second half of the longer head, and the lengths of what lies beyond the head and the
+            longer head.
         columns: uint16 [W, D] bits of stored values, and the rest as of the rows.
         slack: float32, what rounding may have taken from a bound.
         row_state: int64 [B, K] heaps and float32 [B] thresholds: the lowest similarity of a full heap.
@@ -36,6 +39,7 @@ def scan_bounds(  # type: ignore[no-untyped-def]
     mask, words, flagged = own[0], own[1], own[2]
     row_heaps, row_thresholds = row_state
     column_heaps, column_thresholds = column_state
+    rounding = np.float32(_ROUNDING * (rows[0].shape[1] + 2))  # of a rough product
     lowered = own[6][: tile.shape[1]]  # thresholds that bounds are held against
     for at in range(tile.shape[1]):
         lowered[at] = column_thresholds[at] - slack
@@ -54,6 +58,9 @@ def scan_bounds(  # type: ignore[no-untyped-def]
                         continue
                     needed = min(threshold, lowered[j])
                     if _refined(tile[i, j], i, j, rows, columns) <= needed:
+                        continue
+                    rough = rough_product(rows[0][i], columns[0][j])
+                    if rough + rounding <= needed:
                         continue
                     similarity = product(rows[0][i], columns[0][j])
                     key = key_of(similarity, first_column + j)

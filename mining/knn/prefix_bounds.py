@@ -53,6 +53,18 @@ class Bounded:
     beyond: NDArray[np.float32]
     beyond_longer: NDArray[np.float32]
 
+    @property
+    def closer(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Of the longer head, see :func:`mining.knn.bounded_kernels.scan_bounds`."""
+        return self.rest, self.beyond, self.beyond_longer
+
+    def part(self, some: slice) -> Bounded:
+        """Some of them."""
+        closer = (self.rest[some], self.beyond[some], self.beyond_longer[some])
+        return Bounded(
+            operand=self.operand[some], rest=closer[0], beyond=closer[1], beyond_longer=closer[2]
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class PrefixBounds:
@@ -124,9 +136,7 @@ def plan_bounds(
     if min(len(x), len(y)) < fewest or not heads:
         return None
     axes = _principal_axes(x, y, 2 * heads[-1])
-    probes, columns = _spread(x, _PROBES), _spread(y, _PROBED)
-    products = widened(probes) @ widened(columns).T
-    lowest = products.topk(min(k, len(columns)), dim=1).values[:, -1].numpy()
+    probes, columns, _, lowest = probed(x, y, k)
     full = len(y) * (dim + _SCAN_COST)
     best: PrefixBounds | None = None
     for head in heads:
@@ -141,11 +151,21 @@ def plan_bounds(
     return best if best is not None and best.cost < _WORTH else None
 
 
+def probed(
+    x: NDArray[np.float16], y: NDArray[np.float16], k: int
+) -> tuple[NDArray[np.float16], NDArray[np.float16], NDArray[np.float32], NDArray[np.float32]]:
+    """Some rows, some columns, their similarities and the k-th highest of these of each row."""
+    probes, columns = spread(x, _PROBES), spread(y, _PROBED)
+    products = widened(probes) @ widened(columns).T
+    lowest = products.topk(min(k, len(columns)), dim=1).values[:, -1]
+    return probes, columns, products.numpy(), lowest.numpy()
+
+
 def _principal_axes(x: NDArray[np.float16], y: NDArray[np.float16], count: int) -> torch.Tensor:
     """About the first eigenvectors of both sides' second moments, exactly orthonormal: [D, count]."""
     import torch
 
-    a, b = (widened(_spread(side, _SAMPLE)) for side in (x, y))
+    a, b = (widened(spread(side, _SAMPLE)) for side in (x, y))
     moments = a.T @ a / len(a) + b.T @ b / len(b)
     axes: torch.Tensor = torch.eye(x.shape[1], count, dtype=torch.float32)
     axes += 0.01 * torch.randn(axes.shape, generator=torch.Generator().manual_seed(0))
@@ -155,6 +175,6 @@ def _principal_axes(x: NDArray[np.float16], y: NDArray[np.float16], count: int) 
     return exact.float()
 
 
-def _spread(values: NDArray[np.float16], count: int) -> NDArray[np.float16]:
+def spread(values: NDArray[np.float16], count: int) -> NDArray[np.float16]:
     """At most ``count`` rows, evenly spread."""
     return values if len(values) <= count else values[:: -(-len(values) // count)]

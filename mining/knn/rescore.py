@@ -11,6 +11,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+SCALE = np.float32(2.0**112)  # the difference of the biases of float32's and float16's exponents
+_ZERO = np.uint64(0)  # unsigned: LLVM vectorises the products better then
 _SPAN = 2048  # queries a thread takes at a time
 
 
@@ -53,29 +55,41 @@ def exact_similarity(
 
 @njit(nogil=True, boundscheck=False, cache=True)
 def _similarity(queries, index, rows, out):  # type: ignore[no-untyped-def]
-    wide = np.empty(queries.shape[1], np.float32)
+    scaled = np.empty(queries.shape[1], np.float32)
     for q in range(queries.shape[0]):
         for d in range(queries.shape[1]):
-            wide[d] = _widened(queries[q, d])
+            scaled[d] = widened(queries[q, d]) * SCALE
         for p in range(rows.shape[1]):
-            out[q, p] = product(wide, index[rows[q, p]])
+            out[q, p] = product(scaled, index[rows[q, p]])
 
 
 @njit(nogil=True, boundscheck=False, fastmath={"reassoc", "contract"}, cache=True)
-def product(wide, stored):  # type: ignore[no-untyped-def]
-    """Exact similarity of float32 [D] and of the bits of stored values, uint16 [D]."""
+def product(scaled, stored):  # type: ignore[no-untyped-def]
+    """Exact similarity of float32 [D], times SCALE, and of the bits of stored values, uint16 [D]."""
     total = 0.0  # exact, so that the order which the compiler chooses does not matter
-    for d in range(wide.shape[0]):
-        total += np.float64(wide[d]) * np.float64(_widened(stored[d]))
+    for d in range(_ZERO, np.uint64(scaled.shape[0])):
+        total += np.float64(scaled[d]) * np.float64(_shrunk(stored[d]))
     return np.float32(total)
 
 
+@njit(nogil=True, boundscheck=False, fastmath={"reassoc", "contract"}, cache=True)
+def rough_product(scaled, stored):  # type: ignore[no-untyped-def]
+    """The same in float32, wrong by at most the float32 bound of D terms; in half the time."""
+    total = np.float32(0.0)
+    for d in range(_ZERO, np.uint64(scaled.shape[0])):
+        total += scaled[d] * _shrunk(stored[d])
+    return total
+
+
 @njit(nogil=True, inline="always", cache=True)
-def _widened(bits):  # type: ignore[no-untyped-def]
+def widened(bits):  # type: ignore[no-untyped-def]
     """The float32 of a float16's bits, of subnormal ones, too; not of infinities and NaN."""
+    return _shrunk(bits) * SCALE
+
+
+@njit(nogil=True, inline="always", cache=True)
+def _shrunk(bits):  # type: ignore[no-untyped-def]
+    """The same over SCALE: sign, exponent and fraction are moved, the exponent keeps its bias."""
     wide = np.uint32(bits)
     sign = (wide & np.uint32(0x8000)) << np.uint32(16)
-    shifted = np.uint32(sign | ((wide & np.uint32(0x7FFF)) << np.uint32(13)))
-    return shifted.view(np.float32) * np.float32(
-        2.0**112
-    )  # the difference of the exponents' biases
+    return np.uint32(sign | ((wide & np.uint32(0x7FFF)) << np.uint32(13))).view(np.float32)

@@ -205,3 +205,23 @@ def test_disk_is_what_a_run_writes_and_a_pilot_counts_what_it_finds(
     refused = mining("plan", "--config", world.config, "--pilot", "20%", "--pilot-output", home)
     assert refused.code == 3
     assert "must be a new or empty folder" in refused.err
+
+
+def test_the_search_is_played_on_workers_that_are_lost(world: World, mining: Cli) -> None:
+    many = ("--rows", "deu=1e8,eng=1e8", "--set", "execution.tile_rows=1048576", "--workers", "50",
+            "--set", "partitions=128", "--simulate")  # fmt: skip
+    still, wild = (
+        planned(mining, world, *many, *more)["simulation"]
+        for more in ((), ("--preemptions", "0.1", "--stragglers", "10%:3"))
+    )
+    assert {play["lost"] for play in still["plays"]} == {0}
+    assert {play["tiles"] for play in wild["plays"]} == {play["tiles"] for play in still["plays"]}
+    for play in wild["plays"]:
+        assert play["lost"] > 0
+        assert play["seconds"] > wild["undisturbed_s"]
+    shown = mining("plan", "--config", world.config, *many)
+    assert "knn played on 50 workers: " in shown.out
+    alone = mining("plan", "--config", world.config, "--preemptions", "1")
+    assert (alone.code, "must come with --simulate" in alone.err) == (2, True)
+    odd = mining("plan", "--config", world.config, "--simulate", "--stragglers", "5%")
+    assert (odd.code, "--stragglers: must be" in odd.err) == (2, True)

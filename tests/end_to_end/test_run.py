@@ -170,5 +170,7 @@ def test_the_same_run_on_an_object_store(world: World, mining: Cli) -> None:
                 assert body == local.read_bytes()
         assert sum(entry["Key"].endswith(".parquet") for entry in listed) == 3
         assert "nothing to do" in mining("run", "--config", world.config).err
+        seen = mining("status", "s3://mining/out", "--storage", json.dumps(storage))
+        assert seen.out.splitlines()[-1] == "finished", seen
     finally:
         server.stop()

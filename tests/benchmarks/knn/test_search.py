@@ -22,6 +22,7 @@ from mining.knn import search_arrays
 from mining.mine import Search, mine_pairs
 
 pytestmark = pytest.mark.benchmark
+BACKENDS = ("exact", "exact-int8", "exact-prefix")
 
 ROWS = int(os.environ.get("MINING_BENCHMARK_ROWS", "10240"))
 THREADS, ROUNDS = 1, 3
@@ -114,15 +115,15 @@ def test_both_directions_beside_two_faiss_searches(kind, dim, k):
     def ours(backend: str) -> Callable[[], Any]:
         return lambda: search_arrays(x, y, k, backend=backend, threads=THREADS)
 
-    for backend in ("exact", "exact-prefix"):
-        search_arrays(x[:500], y[:500], k, backend=backend, threads=THREADS)  # compiles
-    calls = {"floor": floor, "faiss": two_searches} | {
-        name: ours(name) for name in ("exact", "exact-prefix")
-    }
+    for backend in BACKENDS:
+        some = slice(0, 500 if backend == "exact" else 8200)  # so many that there are bounds
+        search_arrays(x[some], y[some], k, backend=backend, threads=THREADS)  # compiles
+    calls = {"floor": floor, "faiss": two_searches} | {name: ours(name) for name in BACKENDS}
     found, seconds = in_turns(calls)
-    for name in ("exact", "exact-prefix"):
+    for name in BACKENDS:
         for one, other in zip(found["exact"], found[name], strict=True):
             assert np.array_equal(one.row, other.row)
+            assert np.array_equal(one.similarity, other.similarity)
         rescanned = sum(one.rescanned for one in found[name])
         print(
             f"\n{kind.__name__} {len(x)} x {len(y)}, D={dim}, k={k}, {THREADS} thread: {name} is "

@@ -1,6 +1,14 @@
 """What is said to people."""
 
-from beam_jobs.progress import one_of_each_kind
+import re
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+from beam_jobs.progress import Progress, one_of_each_kind
+from beam_jobs.stage import Unit
+from mining.io.dataset import Receipt, write_receipt
+from mining.io.filesystem import Storage
 
 
 def test_warnings_that_differ_in_numbers_only_are_one():
@@ -15,3 +23,42 @@ def test_warnings_that_differ_in_numbers_only_are_one():
         "deu-eng: no threshold",
     )
     assert one_of_each_kind([]) == ()
+
+
+class Units:
+    """A stage of ten units of which two were done before."""
+
+    name, subject, phases = "embed", "texts", ("embed",)
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.run = SimpleNamespace(storage=Storage())
+        self.done(0, 1)
+
+    def receipts_folder(self, phase: str) -> str:
+        return str(self.folder / phase)
+
+    def units(self, phase: str) -> tuple[Unit, ...]:
+        return tuple(Unit(key=str(number)) for number in range(10))
+
+    def done(self, *numbers: int) -> None:
+        for number in numbers:
+            write_receipt(self.receipts_folder("embed"), Receipt(unit=str(number)), Storage())
+
+
+def test_a_run_at_work_tells_units_rate_and_time_left(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("beam_jobs.progress._LINE_SECONDS", 0.01)
+    stage, said = Units(tmp_path), ""
+
+    def until(text: str) -> None:
+        nonlocal said
+        while text not in said:
+            time.sleep(0.01)
+            said += capsys.readouterr().err
+
+    with Progress().watching([stage]):
+        until("embed: 2 of 10 units\n")  # nothing is known of its speed yet
+        stage.done(2, 3, 4)
+        until("embed: 5 of 10 units, ")
+    line = next(line for line in said.splitlines() if "5 of 10" in line)
+    assert re.search(r"units, [0-9.]+ a (second|minute), about [0-9]+ s left$", line)

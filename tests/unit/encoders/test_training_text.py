@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -18,8 +19,11 @@ FOLDERS = ("sample", "calibration")
 N = 8
 
 
+WORD = re.compile(r"[^\W_]+")
+
+
 def words(text: str) -> list[str]:
-    return "".join(c if c.isalnum() else " " for c in normalise(text).casefold()).split()
+    return WORD.findall(normalise(text).casefold())
 
 
 def ngrams(text: str) -> Iterator[tuple[str, ...]]:
@@ -33,7 +37,7 @@ def training_lines(lang: str) -> Iterator[str]:
     for path in sorted((REAL / "packages").glob(f"*/*{lang}*.tsv.gz")):
         with gzip.open(path, "rt", encoding="utf-8") as lines:
             for line in lines:
-                yield line.rstrip("\n").replace("\t", " \n ")
+                yield line.rstrip("\n").replace("\t", " ")
 
 
 @pytest.mark.realdata

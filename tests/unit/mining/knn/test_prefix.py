@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mining.contract.vectors import to_stored
-from mining.knn import prefix, prefix_bounds
+from mining.knn import bounded, prefix_bounds
 from mining.knn.exact import search_both
 from mining.knn.one_pass import OnePass
 from mining.knn.prefix import Prefix
@@ -62,7 +62,7 @@ def test_what_the_bounds_leave_is_exact(kind, k, shape):
 def test_panels_of_columns_are_merged(monkeypatch):
     x, y = stored(1, 900, 48, "anisotropic"), stored(2, 5000, 48, "anisotropic")
     whole = search_both(x, y, (4, 4), Given(threads=1), 1)
-    monkeypatch.setattr(prefix, "_PANEL_COLUMNS", 2048)
+    monkeypatch.setattr(bounded, "_PANEL_COLUMNS", 2048)
     cut = search_both(x, y, (4, 4), Given(threads=1), 1)
     for one, other in zip(whole, cut, strict=True):
         np.testing.assert_array_equal(one.row, other.row)

@@ -1,0 +1,151 @@
+"""Asking an object store again: what it refuses for the moment is no fault of the run.
+
+The libraries below fsspec repeat a request some times within seconds. What is left of a longer fault is
+waited for here, with pauses that grow, and ends in one error that says so.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from mining.contract.errors import StorageError
+
+T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+_PASSING_STATUS = (408, 429)  # and 500 or more
+_PASSING_ERRNO = frozenset(
+    (
+        errno.EBUSY,
+        errno.ETIMEDOUT,
+        errno.ECONNRESET,
+        errno.ECONNREFUSED,
+        errno.EPIPE,
+        errno.EREMOTEIO,
+    )
+)
+# Of botocore, aiohttp, requests, gcsfs and google.auth, which need not be installed, by name.
+_PASSING_NAMES = frozenset(
+    (
+        "ChecksumError", "ChunkedEncodingError", "ClientConnectionError", "ClientPayloadError",
+        "ConnectionError", "FlexibleChecksumError", "HTTPClientError", "IncompleteRead",
+        "IncompleteReadError", "ProxyError", "ResponseParserError", "ResponseStreamingError", "Timeout",
+        "TimeoutError", "TransportError",
+    )
+)  # fmt: skip
+# pauses must not draw from the generators whose draws decide results
+_DRAW = random.Random()
+
+
+def patiently(uri: str, patience_s: float, ask: Callable[[], T]) -> T:
+    """What ``ask`` returns; asked again while the store is merely out of order.
+
+    Args:
+        uri: for messages.
+        patience_s: how long it is asked again, in seconds from the first time; 0: never.
+        ask: may be called many times.
+
+    Raises:
+        StorageError: if the store is still out of order then.
+        Exception: whatever else ``ask`` raises.
+    """
+    end, pause = time.monotonic() + patience_s, _FIRST_PAUSE_S
+    while True:
+        try:
+            return ask()
+        except Exception as error:
+            if not is_passing(error):
+                raise
+            left = end - time.monotonic()
+            if left <= 0:
+                raise StorageError(
+                    f"{uri}: the storage must answer, but does not ({_gist(error)}); nothing already "
+                    "written is lost; run the same command again when it does"
+                ) from error
+            if pause == _FIRST_PAUSE_S:
+                _LOG.warning("%s: %s; asked again for %.0f s", uri, _gist(error), left)
+        time.sleep(min(left, pause * _DRAW.uniform(0.5, 1.0)))
+        pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether an error may be gone when asked again: overload, a cut or refused connection."""
+    if isinstance(error, FileNotFoundError | PermissionError | FileExistsError):
+        return False
+    status = _status(error) or (_status(error.__cause__) if error.__cause__ else None)
+    if status is not None:
+        return status >= 500 or status in _PASSING_STATUS
+    if isinstance(error, OSError) and error.errno in _PASSING_ERRNO:
+        return True
+    return not _PASSING_NAMES.isdisjoint(cls.__name__ for cls in type(error).__mro__)
+
+
+def _status(error: BaseException) -> int | None:
+    """The HTTP status that an error of a client library carries."""
+    response: Any = getattr(error, "response", None)  # of botocore
+    if isinstance(response, dict):
+        found = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    else:  # of gcsfs; of aiohttp
+        found = getattr(error, "code", None) or getattr(error, "status", None)
+    try:
+        return None if found is None else int(found)
+    except (TypeError, ValueError):
+        return None
+
+
+def _gist(error: Exception) -> str:
+    """An error in one short line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
+
+
+class PatientFile(io.RawIOBase):
+    """A remote file that is read piece by piece, each piece patiently."""
+
+    def __init__(self, file: Any, ask: Callable[[Callable[[], Any]], Any]) -> None:
+        """Take over an open file of fsspec, whose place does not move when a read fails.
+
+        Args:
+            file: it.
+            ask: calls a function, again where that may help; names the file in what it raises.
+        """
+        self._file = file
+        self._ask = ask
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read up to the size of ``buffer``; 0 at the end."""
+        data = self._ask(lambda: self._file.read(len(buffer)))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def readall(self) -> bytes:
+        """Read to the end, in one request rather than in the 8 KiB pieces of the base class."""
+        return bytes(self._ask(self._file.read))
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a byte."""
+        return int(self._file.seek(offset, whence))
+
+    def tell(self) -> int:
+        """The byte that is read next."""
+        return int(self._file.tell())
+
+    def close(self) -> None:
+        """Close the file below, too."""
+        if not self.closed:
+            self._file.close()
+        super().close()

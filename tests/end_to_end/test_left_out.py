@@ -1,0 +1,120 @@
+"""A recording that crashes its decoder: the rest is done, and all of it once it can be read."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.conftest import Outcome, World, pairs_digest
+from tests.end_to_end.speech_world import SpeechWorld
+from tests.end_to_end.test_run import command
+from tests.end_to_end.test_work import manifests
+
+Cli = Callable[..., Outcome]
+BAD = "deu/harbour.opus"
+# Read by every Python that finds it: a decoder that reads where nothing is.
+CRASH = """
+import ctypes, os, soundfile
+
+class Crashing(soundfile.SoundFile):
+    def __init__(self, file, *args, **kwargs):
+        name = os.readlink(f"/proc/self/fd/{file}") if isinstance(file, int) else str(file)
+        if name.endswith(os.environ["CRASH_AT"]):
+            ctypes.string_at(8)
+        super().__init__(file, *args, **kwargs)
+
+soundfile.SoundFile = Crashing
+"""
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+
+
+@pytest.fixture
+def spoken(speech: SpeechWorld) -> SpeechWorld:
+    """Three recordings, which are one unit."""
+    speech.speak_only([(name, name[:3]) for name in ("eng/harbour.flac", BAD, "deu/kitchen.mp3")])
+    speech.change(
+        tasks={"st": speech.settings["tasks"]["st"]}, partitions=1, execution={"tries": 2}
+    )
+    speech.change_corpus("talks", speech={"max_joined": 1})
+    return speech
+
+
+def crash(world: World, output: Path) -> int:
+    """Prepare in a process of its own whose decoder crashes at one file; returns its exit code."""
+    hook = world.folder / "hook"
+    hook.mkdir(exist_ok=True)
+    (hook / "sitecustomize.py").write_text(CRASH)
+    done = subprocess.run(
+        command("work", "prepare", "--config", world.config, "--output", output),
+        capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": f"{hook}{os.pathsep}{os.getcwd()}", "CRASH_AT": BAD},
+    )  # fmt: skip
+    return done.returncode
+
+
+@pytest.mark.usefixtures("no_beam")
+def test_the_rest_is_done_and_all_of_it_later(spoken: SpeechWorld, mining: Cli) -> None:
+    assert mining("run", "--config", spoken.config).code == 0
+    output = spoken.folder / "crashed"
+    for _ in range(2):
+        assert crash(spoken, output) == -signal.SIGSEGV
+    partial = mining("run", "--config", spoken.config, "--output", output)
+    assert partial.code == 3
+    (line,) = [line for line in partial.err.splitlines() if line.startswith("error: ")]
+    assert f"corpora.talks: must be read whole, but processes died at {BAD}: left out" in line
+    assert "task" in partial.out  # the pairs of all others
+    assert pairs_digest(output) != spoken.digest()
+    (prepared,) = [
+        value
+        for path in (output / "segments/talks").glob("*/_manifest.json")
+        if "speech_s" in (value := json.loads(path.read_text()))["attributes"]
+    ]
+    assert list(prepared["attributes"]["incomplete"].values()) == [[BAD]]
+    assert prepared["counters"]["rows_in"] == 2
+    assert "incomplete: talks" in mining("status", output).out
+    again = mining("prepare", "--config", spoken.config, "--output", output)
+    assert (again.code, "prepare: already done" in again.err) == (3, True)
+
+    (note,) = output.glob("_state/prepare/talks/*/begun/*.json")
+    assert str(note) in line
+    note.unlink()
+    assert mining("run", "--config", spoken.config, "--output", output).code == 0
+    assert pairs_digest(output) == spoken.digest()
+    found = manifests(output)
+    assert all(found[path] == data for path, data in manifests(spoken.output).items())
+    assert not list(output.glob("_state/prepare/talks/*/spill/*"))
+
+
+@pytest.mark.usefixtures("no_beam")
+@pytest.mark.parametrize("how", ["removed", "raised"])
+def test_a_text_file_is_left_out_likewise(world: World, mining: Cli, how: str) -> None:
+    assert mining("run", "--config", world.config).code == 0
+    digest, whole = world.digest(), manifests(world.output)
+    (home,) = (world.output / "_state/prepare/texts").iterdir()
+    shutil.rmtree(world.output)
+    note = home / "begun" / "file-000001.json"
+    note.parent.mkdir(parents=True)
+    deaths = [["elsewhere 1 1", "texts-1.tsv"]] * 3
+    note.write_text(json.dumps({"attempts": deaths, "left_out": {}}))
+    shutil.copy(world.config, world.output / "config.resolved.yaml")
+    partial = mining("run", "--config", world.config)
+    assert partial.code == 3
+    assert "processes died at texts-1.tsv: left out" in partial.err
+    assert world.digest() != digest
+    setting: tuple[str, ...] = ()
+    if how == "removed":
+        note.unlink()
+    else:
+        setting = ("--set", "execution.tries=4")
+    assert mining("run", "--config", world.config, *setting).code == 0
+    assert world.digest() == digest
+    assert all(manifests(world.output)[path] == data for path, data in whole.items())
+    assert not note.exists()

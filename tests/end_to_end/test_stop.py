@@ -1,0 +1,73 @@
+"""Stopped by the user or by a scheduler in the middle of a unit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.conftest import Outcome, World
+from tests.end_to_end.test_run import command
+
+Cli = Callable[..., Outcome]
+
+
+@contextmanager
+def reading(world: World, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """A process that reads a file of the corpus which does not come to its end: a pipe."""
+    pipe = world.folder / "texts-9.tsv"
+    os.mkfifo(pipe)
+    process = subprocess.Popen(
+        command(*arguments, "--config", world.config),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+    )  # fmt: skip
+    writer = _writer(pipe, process)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+        os.close(writer)
+        pipe.unlink()
+
+
+def _writer(pipe: Path, process: subprocess.Popen[str]) -> int:
+    """The pipe's other end, once somebody reads it."""
+    while process.poll() is None:
+        with suppress(OSError):  # nobody reads it yet
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        time.sleep(0.02)
+    raise AssertionError(process.communicate()[1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "number", "code"),
+    [
+        (("run",), signal.SIGINT, 130),
+        (("run",), signal.SIGTERM, 143),
+        (("work", "all"), signal.SIGINT, 130),
+        (("work", "all"), signal.SIGTERM, 143),
+    ],
+)
+def test_it_ends_at_once_and_says_how_to_go_on(
+    world: World, mining: Cli, arguments: tuple[str, ...], number: signal.Signals, code: int
+) -> None:
+    with reading(world, *arguments) as process:
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == code, err
+    assert "Traceback" not in err
+    again = f"go on with: mining {' '.join(arguments)} --config {world.config}"
+    assert [line for line in err.splitlines() if line.endswith(again)]
+    strays = [path for path in world.output.rglob(".*") if path.is_file()]
+    assert not strays  # no file was left half written
+    notes = list(world.output.glob("_state/prepare/*/*/begun/*"))
+    assert not notes  # it is not the file's fault
+    assert mining(*arguments, "--config", world.config).code == 0

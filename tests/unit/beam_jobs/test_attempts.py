@@ -1,0 +1,123 @@
+"""Which file is to blame when processes die: the same one, several times in a row."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from beam_jobs.attempts import attempt, is_running, this_process, withdraw_all
+from mining.contract.errors import CapacityError
+from mining.io.filesystem import Storage
+
+FILES = ("a", "b", "c")
+TRIES = 3
+
+
+def note(path: Path) -> dict[str, object]:
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def read(path: Path, files: Sequence[str] = FILES, tries: int = TRIES) -> list[str]:
+    """Read all files of a unit to its end, and return those that were left out."""
+    with attempt(str(path), Storage(), tries, files) as one:
+        for file in files:
+            one.may_read(file)
+    return one.skipped
+
+
+def die(path: Path, at: str, files: Sequence[str] = FILES, tries: int = TRIES) -> None:
+    """A process that dies while it reads a file: what it noted stays, under a name of its own."""
+    context = attempt(str(path), Storage(), tries, files)
+    one = context.__enter__()
+    for file in files[: files.index(at) + 1]:
+        one.may_read(file)
+    path.write_text(path.read_text().replace(this_process(), "elsewhere 1 1"))
+    one._ended = True  # nothing more comes of it
+    context.__exit__(None, None, None)
+
+
+def fail(path: Path, error: BaseException) -> None:
+    with attempt(str(path), Storage(), TRIES, FILES) as one:
+        one.may_read("b")
+        raise error
+
+
+def test_a_file_at_which_three_died_is_left_out_and_no_other(tmp_path):
+    path = tmp_path / "note.json"
+    for _ in range(TRIES):
+        die(path, "b")
+    assert read(path) == ["b"]
+    assert note(path) == {"attempts": [], "left_out": {"b": 3}}
+    assert read(path) == ["b"]  # and next time
+    assert read(path, tries=4) == []
+    assert not path.exists()  # it could be read
+
+
+def test_raised_tries_count_on(tmp_path):
+    path = tmp_path / "note.json"
+    for _ in range(TRIES):
+        die(path, "b")
+    assert read(path) == ["b"]
+    die(path, "b", tries=5)
+    die(path, "b", tries=5)
+    assert read(path, tries=5) == ["b"]
+    path.unlink()
+    assert read(path) == []
+
+
+def test_two_bad_files_of_a_unit_are_found_one_after_the_other(tmp_path):
+    path = tmp_path / "note.json"
+    for at in ("a", "a", "a", "c", "c", "c"):
+        die(path, at)
+    assert read(path) == ["a", "c"]
+
+
+@pytest.mark.parametrize("deaths", ["bb", "babab", "bca", "bbcc"])
+def test_deaths_at_different_files_blame_none(tmp_path, deaths):
+    """Killed from outside, a process dies here and there."""
+    path = tmp_path / "note.json"
+    for at in deaths:
+        die(path, at)
+    assert read(path) == []
+    assert not path.exists()
+
+
+def test_what_ends_by_itself_or_still_runs_does_not_count(tmp_path):
+    path = tmp_path / "note.json"
+    die(path, "b")
+    die(path, "b")
+    before = note(path)
+    for error in (KeyboardInterrupt(), CapacityError("disk full")):
+        with pytest.raises(type(error)):
+            fail(path, error)
+        assert note(path) == before
+    running = attempt(str(path), Storage(), TRIES, FILES)
+    running.__enter__().may_read("b")
+    assert len(note(path)["attempts"]) == 3
+    with attempt(str(path), Storage(), TRIES, FILES) as beside:
+        assert beside.may_read("b")  # two have died, one is at it
+    assert not path.exists()
+    withdraw_all()
+    assert note(path) == before
+
+
+def test_the_only_file_of_a_unit_is_known_at_once(tmp_path):
+    path = tmp_path / "note.json"
+    die(path, "a", ("a",), tries=2)
+    assert note(path)["attempts"] == [["elsewhere 1 1", "a"]]
+    die(path, "a", ("a",), tries=2)
+    assert read(path, ("a",), tries=2) == ["a"]
+
+
+def test_a_process_is_known_by_its_start_too():
+    assert is_running(this_process())
+    host, pid, start = this_process().rsplit(" ", 2)
+    assert not is_running(f"{host} {pid} {int(start) + 1}")
+    assert not is_running(f"other-{host} {pid} {start}")
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    assert not is_running(f"{host} {gone.pid} 0")
