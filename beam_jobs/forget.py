@@ -29,7 +29,7 @@ from beam_jobs.sequence import STAGES
 from beam_jobs.stage import Run, Stage
 from beam_jobs.thresholds import effective
 from mining.config import Config
-from mining.contract.errors import ConfigError, InputError
+from mining.contract.errors import ConfigError, IncompleteError, InputError
 from mining.io.dataset import remove_tree
 from mining.io.filesystem import list_glob
 from mining.io.forgotten import EVERYWHERE, Forgotten, digest_of_name, write_forgotten
@@ -84,7 +84,10 @@ def forget(
     trace = gather(plan.run, by_corpus)
     plan = Plan(config, progress)
     if begun:
-        run(plan, begun, beam_args, progress, forgetting=True)
+        try:
+            run(plan, begun, beam_args, progress, forgetting=True)
+        except IncompleteError as error:  # all else is done, and old results must go all the same
+            progress.warn(str(error))
     removed, search = _clean(plan, begun, {*listed.corpora, *by_corpus} - {EVERYWHERE}, trace)
     files = search.files()
     discard(plan.run)
