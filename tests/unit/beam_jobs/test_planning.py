@@ -16,6 +16,7 @@ from beam_jobs.pipeline import deal
 from beam_jobs.runners import blame, build_options
 from beam_jobs.stage import Run, Unit
 from beam_jobs.tasks import language_pairs
+from mining.config import Execution
 from mining.config.model import LangPairs, Task
 from mining.contract.errors import CapacityError, ConfigError
 from mining.io.dataset import Manifest
@@ -123,7 +124,7 @@ def test_one_line_says_what_went_wrong_on_a_cluster() -> None:
 
 
 def test_a_worker_must_see_the_claimed_output(tmp_path: Path) -> None:
-    run = Run(config=SimpleNamespace(output=str(tmp_path), execution=SimpleNamespace(storage={})))
+    run = Run(config=SimpleNamespace(output=str(tmp_path), execution=Execution()))
     with pytest.raises(ConfigError, match="storage that every worker sees"):
         require_output(run)
     (tmp_path / "config.resolved.yaml").touch()
