@@ -20,6 +20,7 @@ from beam_jobs.forget_search import Search
 from beam_jobs.knn import Knn
 from beam_jobs.pairs import Pairs
 from beam_jobs.prepare import Prepare
+from mining.contract.errors import IncompleteError
 from tests.end_to_end.conftest import Outcome, World, pairs_digest
 from tests.end_to_end.forgetting import cells, holding
 from tests.end_to_end.test_run import command
@@ -327,3 +328,18 @@ def test_on_an_object_store(world: World, mining: Cli) -> None:
     world.change(output=str(world.output), execution={})
     run(world, mining)
     assert world.digest() == pairs_digest(fetched)
+
+
+@pytest.mark.usefixtures("no_beam")
+def test_files_that_were_left_out_keep_nothing(
+    world: World, mining: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(world, mining)
+
+    def lacking(plan: object) -> None:
+        raise IncompleteError("corpora.texts: must be read whole, but is not")
+
+    monkeypatch.setattr("beam_jobs.run.require_complete", lacking)
+    done = forget(world, mining, DOCUMENT)
+    assert "warning: corpora.texts: must be read whole, but is not" in done.err
+    assert holding(world.output, [DOCUMENT, TEXT]) == {}
