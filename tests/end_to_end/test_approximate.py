@@ -17,6 +17,7 @@ SAID = re.compile(r"of (\d+) sampled rows it found ([\d.]+)% of the nearest and 
 def test_an_index_that_looks_everywhere_finds_what_an_exact_search_finds(
     world: World, mining: Cli
 ) -> None:
+    world.change(execution={"tile_rows": 64})  # one block a language
     assert mining("run", "--config", world.config).code == 0
     exact = pairs(world)
     every = mining(
@@ -26,13 +27,14 @@ def test_an_index_that_looks_everywhere_finds_what_an_exact_search_finds(
     assert pairs(world) == exact
     said = SAID.search(every.err)
     assert said is not None, every.err
-    assert said.groups() == ("540", "100.00", "100.00")  # 60 rows, 3 blocks, 3 pairs
+    assert said.groups() == ("180", "100.00", "100.00")  # 60 rows, 3 pairs
     back = mining("run", "--config", world.config)
     assert "knn: already done" in back.err
     assert pairs(world) == exact
 
 
 def test_an_index_that_looks_nowhere_else_says_what_it_missed(world: World, mining: Cli) -> None:
+    world.change(execution={"tile_rows": 64})  # one block a language
     few = ("--set", "mining.index=ivf-flat", "--set", "mining.probes=1")
     outcome = mining("run", "--config", world.config, *few)
     assert outcome.code == 0, outcome.err
@@ -45,11 +47,11 @@ def test_an_index_that_looks_nowhere_else_says_what_it_missed(world: World, mini
     other = world.folder / "again"
     assert mining("run", "--config", world.config, *few, "--output", other).code == 0
     assert World(world.folder, world.config, other).digest() == digest
-    blocks = mining("run", "--config", world.config, *few, "--set", "execution.tile_rows=1000")
+    blocks = mining("run", "--config", world.config, *few, "--set", "execution.tile_rows=40")
     assert "knn: tt" in blocks.err
     missed = missed_pair(world)
     told = mining("explain", *missed, "--config", world.config, *few,
-                  "--set", "execution.tile_rows=1000")  # fmt: skip
+                  "--set", "execution.tile_rows=40")  # fmt: skip
     assert told.code == 0, told.err
     assert "missed by the index ivf-flat" in told.out
 

@@ -23,6 +23,7 @@ from beam_jobs.prepare import Prepare
 from mining.contract.errors import IncompleteError
 from tests.end_to_end.conftest import Outcome, World, pairs_digest
 from tests.end_to_end.forgetting import cells, holding
+from tests.end_to_end.object_stores import s3_store
 from tests.end_to_end.test_run import command
 
 Cli = Callable[..., Outcome]
@@ -304,24 +305,16 @@ def test_a_file_of_somebody_else_is_found(world: World, mining: Cli) -> None:
 
 @pytest.mark.usefixtures("no_beam")
 def test_on_an_object_store(world: World, mining: Cli) -> None:
-    import s3fs
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        options = {"key": "test", "secret": "test", "endpoint_url": f"http://{host}:{port}"}
-        store = s3fs.S3FileSystem(**options)
-        store.mkdir("mining")
-        world.change(output="s3://mining/out", execution={"storage": {"s3": options}}, partitions=1)
+    fetched = world.folder / "fetched"
+    with s3_store() as store:
+        execution = {"storage": store.options}
+        world.change(output=f"{store.uri}/out", execution=execution, partitions=1)
         run(world, mining)
         forget(world, mining, DOCUMENT)
-        store.invalidate_cache()
-        store.get("mining/out", str(world.folder / "fetched"), recursive=True)
-    finally:
-        server.stop()
-    fetched = world.folder / "fetched"
+        for name, data in store.objects().items():
+            path = fetched / name.removeprefix("out/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
     assert len(list((fetched / "segments/texts").iterdir())) == 1
     assert holding(fetched, [DOCUMENT, TEXT]) == {}
     without_rows(world, DOCUMENT)

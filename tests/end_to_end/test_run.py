@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.end_to_end.conftest import DISTRACTORS, MEANINGS, Outcome, World, make_world
+from tests.end_to_end.object_stores import s3_store
 
 Cli = Callable[..., Outcome]
 
@@ -145,32 +146,19 @@ def test_inspect_shows_counts_and_reasons(world: World, mining: Cli) -> None:
 
 def test_the_same_run_on_an_object_store(world: World, mining: Cli) -> None:
     """Reads from and writes to a real S3 server on loopback; the bytes are those of the local run."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
     assert mining("run", "--config", world.config).code == 0
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-        client = boto3.client(
-            "s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1", **keys
-        )
-        client.create_bucket(Bucket="mining")
-        storage = {"s3": {"key": "test", "secret": "test", "endpoint_url": f"http://{host}:{port}"}}
-        world.change(output="s3://mining/out", execution={"storage": storage, "tile_rows": 32})
+    with s3_store() as store:
+        execution = {"storage": store.options, "tile_rows": 32}
+        world.change(output=f"{store.uri}/out", execution=execution)
         done = mining("run", "--config", world.config)
         assert done.code == 0, done.err
-        listed = client.list_objects_v2(Bucket="mining", Prefix="out/pairs")["Contents"]
-        for entry in listed:
-            body = client.get_object(Bucket="mining", Key=entry["Key"])["Body"].read()
-            local = world.folder / entry["Key"]
-            if local.suffix == ".parquet":
-                assert body == local.read_bytes()
-        assert sum(entry["Key"].endswith(".parquet") for entry in listed) == 3
+        found = {
+            name: data for name, data in store.objects().items() if name.startswith("out/pairs/")
+        }
+        pairs = [name for name in found if name.endswith(".parquet")]
+        assert len(pairs) == 3
+        for name in pairs:
+            assert found[name] == (world.folder / name).read_bytes()
         assert "nothing to do" in mining("run", "--config", world.config).err
-        seen = mining("status", "s3://mining/out", "--storage", json.dumps(storage))
+        seen = mining("status", f"{store.uri}/out", "--storage", json.dumps(store.options))
         assert seen.out.splitlines()[-1] == "finished", seen
-    finally:
-        server.stop()
