@@ -29,6 +29,7 @@ from beam_jobs.plan import Plan
 from beam_jobs.progress import Progress
 from beam_jobs.run import run
 from beam_jobs.sequence import STAGES
+from beam_jobs.stage import storage_of
 from encoders.dual.folder import written_whole
 from encoders.train.config import decisive as decisive_training
 from encoders.train.run import train
@@ -94,9 +95,7 @@ def bootstrap(config: Bootstrap, progress: Progress) -> Outcome:
     """
     places, setup = _Places(config.output), read_setup(config, progress.warn)
     _claim(places, setup)
-    gold = held_out_gold(
-        setup.gold, Storage(options=setup.mining.execution.storage), str(places.sentences)
-    )
+    gold = held_out_gold(setup.gold, storage_of(setup.mining.execution), str(places.sentences))
     rounds = _Rounds(setup, places, gold, progress)
     report = rounds.all()
     source = rounds.models[report["best"]]
@@ -114,7 +113,7 @@ def _claim(places: _Places, setup: Setup) -> None:
     for name in ("output", "execution"):
         del mining[name]
     del mining["model"]["path"], mining["model"]["revision"]
-    storage = Storage(options=setup.mining.execution.storage)
+    storage = storage_of(setup.mining.execution)
     identity = {
         **flat(decisive(setup.config)),
         **flat(mining, "mining"),

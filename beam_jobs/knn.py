@@ -41,6 +41,7 @@ from mining.knn import (
     TopK,
     Vectors,
     approximate_arrays,
+    fewest_rows,
     measure_recall,
     merge_neighbors,
     search_arrays,
@@ -231,7 +232,7 @@ class Knn(Neighbors):
     def _found(self, x: Stored, y: Stored) -> tuple[tuple[TopK, TopK], Recall | None]:
         execution = self.run.config.execution
         k, back, threads = self.forward_k, self.backward_k, execution.threads
-        if self.index == EXACT:
+        if self.index == EXACT or min(len(x), len(y)) < fewest_rows(self.index):
             backend = execution.backend
             return search_arrays(x, y, k, backward_k=back, backend=backend, threads=threads), None
         found = approximate_arrays(
@@ -322,7 +323,8 @@ class Knn(Neighbors):
         return used
 
     def tidy(self) -> None:
-        """Remove the tiles that no task of this output refers to any more."""
+        """Remove the tiles that no task of this output refers to any more, and let go of the blocks."""
+        _VECTORS.clear()
         storage = self.run.storage
         used = [entry for uri in list_glob(self.run.state("tiles_used"), storage)
                 for entry in read_json(uri, storage)]  # fmt: skip
@@ -340,6 +342,11 @@ class Knn(Neighbors):
             told.append(f"{searched} of {len(done)} tiles were searched, the others are kept ones")
         if self.index != EXACT and searched:
             counts = sum_counters(done)
-            seen = Recall(**{field.name: counts[_RECALL + field.name] for field in fields(Recall)})
-            told.append(f"{self.index}, {self.probes} lists a query: {seen}")
+            names = [field.name for field in fields(Recall)]
+            seen = Recall(**{name: counts.get(_RECALL + name, 0) for name in names})
+            told.append(
+                f"{self.index}, {self.probes} lists a query: {seen}"
+                if seen.queries
+                else f"all blocks were too small for {self.index} and were searched exactly"
+            )
         return f"{self.subject}: {'; '.join(told)}" if told else ""

@@ -43,7 +43,10 @@ def one_copy(kept: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
 
 
 class Recent(Generic[T]):
-    """The values that were used last, by key, for all threads."""
+    """The values that were used last, by key, for all threads; one of them loads at a time.
+
+    What is still in use elsewhere stays in memory when it is let go here.
+    """
 
     def __init__(self, kept: int) -> None:
         """``kept``: how many are held at most."""
@@ -60,3 +63,8 @@ class Recent(Generic[T]):
                 self._values[key] = load()
             self._values.move_to_end(key)
             return self._values[key]
+
+    def clear(self) -> None:
+        """Let all of them go."""
+        with self._loading:
+            self._values.clear()

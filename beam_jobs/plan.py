@@ -40,7 +40,7 @@ from mining.filter import digest_of_sets
 from mining.io.dataset import Manifest, read_manifest
 from mining.io.document_pairs import digest_of, groups_of, read_document_pairs
 from mining.io.pools import Dataset
-from mining.knn import AUTO, BACKENDS
+from mining.knn import AUTO, BACKENDS, check_dim
 
 _MANY_REFUSED = 0.1  # share of a corpus that the guard takes without being asked why
 
@@ -71,6 +71,8 @@ class Plan:
                 f"execution.backend: must be one of {', '.join((AUTO, *BACKENDS))}, but is "
                 f"{config.execution.backend!r}"
             )
+        for card in self.cards.values():
+            check_dim(config.mining.index, card.dim)
         _ = self.tokenizers
         if config.execution.commercial:
             require_commercial(self._licences(self.corpora))

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from beam_jobs.limit import Limit
 from beam_jobs.meter import timed_unit
-from mining.config import Config, stage_hash
+from mining.config import Config, Execution, stage_hash
 from mining.contract.errors import CapacityError, DatasetError, InputError
 from mining.contract.schemas import REJECT_REASONS
 from mining.contract.uris import canonical_uri
@@ -34,6 +34,11 @@ from mining.io.dataset import (
 from mining.io.filesystem import Storage
 
 _LOG = logging.getLogger(__name__)
+
+
+def storage_of(execution: Execution) -> Storage:
+    """How a run reaches storage."""
+    return Storage(options=execution.storage, patience_s=execution.patience_s)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +74,7 @@ class Run:
     @property
     def storage(self) -> Storage:
         """Fsspec options."""
-        execution = self.config.execution
-        return Storage(options=execution.storage, patience_s=execution.patience_s)
+        return storage_of(self.config.execution)
 
     def dataset(self, kind: str, *names: str) -> str:
         """Folder of a dataset."""

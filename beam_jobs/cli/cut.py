@@ -42,11 +42,12 @@ def cut_command(
     DIR/<segment_id>.flac, sample by sample what was mined; DIR/clips.tsv says which pair it belongs to.
     Clips that are there already are not cut again.
     """
+    from beam_jobs.stage import storage_of
     from mining.io.filesystem import Storage, write_atomic
     from mining.speech.cut import CutSettings, cut_clips, index_table, read_speech_sides
 
     config = _config_of(pairs, required=audio is None)
-    storage = Storage(options=config.execution.storage) if config is not None else Storage()
+    storage = storage_of(config.execution) if config is not None else Storage()
     settings = CutSettings(
         to=canonical_uri(folder),
         roots=_roots(audio, config),

@@ -84,6 +84,7 @@ def score_command(pairs: str, target: str, no_header: bool, quiet: bool, **optio
     # the encoder's library takes seconds to import: not before the command line is right
     import pyarrow.compute as pc
 
+    from beam_jobs.stage import storage_of
     from encoders import load_encoder
     from encoders.sentences import embed_sentences
     from mining.io.parquet import write_table
@@ -92,7 +93,7 @@ def score_command(pairs: str, target: str, no_header: bool, quiet: bool, **optio
     from mining.text.pair_rows import prepare_pairs
 
     progress = Progress(quiet=quiet)
-    storage = Storage(options=given.config.execution.storage if given.config else {})
+    storage = storage_of(given.config.execution) if given.config else Storage()
     where = canonical_uri(pairs)
     corpus = read_pair_files(where, storage, header=not no_header)
     rows = prepare_pairs(corpus, given.columns, where, _read_pools(given.pools, storage, progress))

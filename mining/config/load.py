@@ -21,6 +21,9 @@ from mining.contract.languages import canonical_language
 
 T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+# names of options by which fsspec's file systems are opened
+_SECRET = re.compile(r"(?i)key$|secret|token|passw|credential|sas|connection_string")
+_MASK = "***"
 
 
 def load_config(path: str, overrides: Sequence[str] = (), output: str | None = None) -> Config:
@@ -146,8 +149,21 @@ def _check_names(config: Config, root: Node, problems: list[str]) -> None:
 
 
 def resolved_yaml(config: Any) -> str:
-    """A config (a dataclass) with every default filled in, as YAML."""
-    return yaml.safe_dump(to_plain(config), sort_keys=True, allow_unicode=True)
+    """A config (a dataclass) with every default filled in, as YAML; secrets of storage are masked."""
+    return yaml.safe_dump(_masked(to_plain(config)), sort_keys=True, allow_unicode=True)
+
+
+def _masked(value: Any, *, secret: bool = False) -> Any:
+    """Plain values, those below ``storage`` masked whose names say that they open something."""
+    if isinstance(value, dict):
+        return {
+            key: _MASK if secret and _SECRET.search(key) and isinstance(item, str | dict)
+            else _masked(item, secret=secret or key == "storage")
+            for key, item in value.items()
+        }  # fmt: skip
+    if isinstance(value, list):
+        return [_masked(item, secret=secret) for item in value]
+    return value
 
 
 def to_plain(value: Any) -> Any:

@@ -205,9 +205,9 @@ def _tiles(grids: Sequence[Grid]) -> Iterator[Tile]:
 
 def _check_lives(grids: Sequence[Grid], fleet: Fleet) -> None:
     """A tile that takes many lives of a worker would never end."""
-    longest = max((grid.tile_s for grid in grids), default=0.0) * (
-        fleet.slowdown if fleet.stragglers else 1.0
-    )
+    longest = max(
+        (g.tile_s + (g.row_bytes + g.column_bytes) / fleet.read_bytes_s for g in grids), default=0.0
+    ) * (fleet.slowdown if fleet.stragglers else 1.0)
     if longest * fleet.preemptions / 3600.0 > 5.0:  # 1 of 150 would end
         raise ConfigError(
             f"simulation: a tile must end before its worker is lost, but takes {longest:.0f} s where "

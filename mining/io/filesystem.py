@@ -273,7 +273,16 @@ def remove_folder(uri: str, storage: Storage) -> None:
     place = _locate(uri, storage)
     place.fs.invalidate_cache()
     with _Naming(uri), suppress(FileNotFoundError):
-        place.fs.rm(place.path, recursive=True)
+        place.ask(lambda: place.fs.rm(place.path, recursive=True))
+
+
+def entries_of(uri: str, storage: Storage) -> list[dict[str, Any]]:
+    """What fsspec tells of everything right below a folder; nothing of one that is not there."""
+    place = _locate(uri, storage)
+    place.fs.invalidate_cache()
+    with _Naming(uri), suppress(FileNotFoundError, NotADirectoryError):
+        return list(place.ask(lambda: place.fs.ls(place.path, detail=True)))
+    return []
 
 
 def list_glob(pattern: str, storage: Storage, *, hidden: bool = False) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from mining.io.filesystem import Storage, _locate, _Naming
+from mining.io.filesystem import Storage, entries_of
 
 _KEYS = ("mtime", "LastModified", "last_modified", "updated", "created")  # local, s3, ..., memory
 
@@ -17,13 +17,7 @@ def times_of(folder: str, storage: Storage) -> dict[str, float | None]:
     Raises:
         InputError: the storage does not answer.
     """
-    place = _locate(folder, storage)
-    place.fs.invalidate_cache()
-    with _Naming(folder):
-        try:
-            entries = place.fs.ls(place.path, detail=True)
-        except (FileNotFoundError, NotADirectoryError):
-            return {}
+    entries = entries_of(folder, storage)
     names = {entry["name"].rstrip("/").rpartition("/")[2]: entry for entry in entries
              if entry["type"] != "directory"}  # fmt: skip
     return {

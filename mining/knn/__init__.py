@@ -1,6 +1,6 @@
 """Exact nearest neighbours in both directions, tile by tile; no tile shape changes the result."""
 
-from mining.knn.approximate import INDEXES, approximate_arrays
+from mining.knn.approximate import INDEXES, approximate_arrays, check_dim, fewest_rows
 from mining.knn.arrays import search_arrays
 from mining.knn.backend import Nominator, Nominees, Stored
 from mining.knn.backends import BACKENDS, available
@@ -28,8 +28,10 @@ __all__ = [
     "Within",
     "approximate_arrays",
     "available",
+    "check_dim",
     "choose_backend",
     "exact_similarity",
+    "fewest_rows",
     "first_rows",
     "measure_recall",
     "merge_neighbors",

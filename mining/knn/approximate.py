@@ -30,6 +30,7 @@ _TURNED_ROWS = (
     250_000  # below which OPQ takes minutes to save what an exact search takes seconds for
 )
 _FEWEST_CODED = 256  # codes of a byte
+_TRAIN_CODED = 39 * 256  # rows that learn these; FAISS warns below
 _REFINED = 8  # candidates of FastScan a neighbour, ranked again by their vectors
 
 
@@ -65,8 +66,13 @@ class Approximate:
 
         A query whose lists hold too few rows is left to be searched in full.
         """
+        check_dim(self.index, rows.shape[1])
         for side in (rows, columns):  # before one of them is learned
-            self._check(len(side), side.shape[1])
+            if len(side) < (least := fewest_rows(self.index)):
+                raise InputError(
+                    f"index {self.index}: needs {least} rows a side to learn its codes of, but has "
+                    f"{len(side)}; take ivf-flat or exact"
+                )
         with faiss_with(self.threads, f"index {self.index}") as faiss:
             return (
                 self._search(faiss, rows, columns, forward),
@@ -97,33 +103,20 @@ class Approximate:
             self._factory(len(index), index.shape[1], lists),
             faiss.METRIC_INNER_PRODUCT,
         )
-        step = -(-len(index) // (lists * _TRAIN_ROWS))
-        # so few rows a list make lists as good as any: FAISS would warn on stderr, past every --quiet
-        faiss.extract_index_ivf(
-            built.base_index if self.index == "ivf-fastscan" else built
-        ).cp.min_points_per_centroid = 1
+        inverted = faiss.downcast_index(
+            faiss.extract_index_ivf(built.base_index if self.index == "ivf-fastscan" else built)
+        )
+        # few rows a list make lists as good as any: FAISS would warn on stderr, past every --quiet
+        for learned in (inverted, inverted.pq) if self.index != "ivf-flat" else (inverted,):
+            learned.cp.min_points_per_centroid = 1
+        step = max(1, len(index) // max(lists * _TRAIN_ROWS, _TRAIN_CODED))
         built.train(index[::step].astype(np.float32))
         for start in range(0, len(index), _BLOCK_ROWS):
             built.add(index[start : start + _BLOCK_ROWS].astype(np.float32))
-        faiss.extract_index_ivf(
-            built.base_index if self.index == "ivf-fastscan" else built
-        ).nprobe = self.probes
+        inverted.nprobe = self.probes
         if self.index == "ivf-fastscan":
             built.k_factor = _REFINED
         return built
-
-    def _check(self, rows: int, dim: int) -> None:
-        if self.index != "ivf-flat" and rows < _FEWEST_CODED:
-            raise InputError(
-                f"index {self.index}: needs {_FEWEST_CODED} rows a side to learn its codes of, but has "
-                f"{rows}; take ivf-flat or exact"
-            )
-        if self.index == "ivf-fastscan" and dim % 2:
-            raise InputError(f"index ivf-fastscan: D must be even, but is {dim}; take ivf-flat")
-        if self.index == "ivf-pq" and dim % _CODES[-1]:
-            raise InputError(
-                f"index ivf-pq: D must be a multiple of {_CODES[-1]}, but is {dim}; take ivf-flat"
-            )
 
     def _factory(self, rows: int, dim: int, lists: int) -> str:
         """FAISS' name of the index."""
@@ -134,6 +127,25 @@ class Approximate:
         codes = next(size for size in _CODES if dim % size == 0)
         turned = f"OPQ{codes}," if rows >= _TURNED_ROWS else ""
         return f"{turned}IVF{lists},PQ{codes}"
+
+
+def fewest_rows(index: str) -> int:
+    """Rows a side that an index needs."""
+    return 1 if index == "ivf-flat" else _FEWEST_CODED
+
+
+def check_dim(index: str, dim: int) -> None:
+    """Refuse vectors that an index cannot take.
+
+    Raises:
+        InputError: naming what it can.
+    """
+    if index == "ivf-fastscan" and dim % 2:
+        raise InputError(f"index ivf-fastscan: D must be even, but is {dim}; take ivf-flat")
+    if index == "ivf-pq" and dim % _CODES[-1]:
+        raise InputError(
+            f"index ivf-pq: D must be a multiple of {_CODES[-1]}, but is {dim}; take ivf-flat"
+        )
 
 
 def list_count(rows: int) -> int:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from tests.end_to_end.conftest import Outcome, World
@@ -89,3 +91,29 @@ def test_documents_are_searched_exactly(world: World, mining: Cli) -> None:
     unknown = mining("run", "--config", world.config, "--set", "mining.index=hnsw")
     assert unknown.code == 2
     assert "ivf-flat" in unknown.err
+
+
+def test_blocks_that_are_too_small_for_an_index_are_searched_exactly(
+    world: World, mining: Cli
+) -> None:
+    """A rare language must not end a run after everything was embedded."""
+    assert mining("run", "--config", world.config).code == 0
+    exact = pairs(world)
+    coded = mining("run", "--config", world.config, "--set", "mining.index=ivf-pq")
+    assert coded.code == 0, coded.err
+    assert pairs(world) == exact
+    assert "too small for ivf-pq" in coded.err
+    odd = world.folder / "odd"
+    settings = ("--set", "mining.index=ivf-fastscan", "--set", f"model.path={odd_vectors(world)}")
+    refused = mining("run", "--config", world.config, "--output", odd, *settings)
+    assert refused.code == 3
+    assert "D must be even, but is 23" in refused.err
+    assert not odd.exists()
+
+
+def odd_vectors(world: World) -> Path:
+    """The world's vectors, one dimension short."""
+    path = world.folder / "odd.npy"
+    np.save(path, np.load(world.folder / "vectors.npy")[:, :23])
+    path.with_suffix(".ids.txt").write_text((world.folder / "vectors.ids").read_text())
+    return path

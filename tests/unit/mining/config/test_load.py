@@ -143,3 +143,15 @@ def test_any_text_is_refused_or_read_without_a_crash(text: str) -> None:
 def test_stage_hash_sees_every_value() -> None:
     assert stage_hash("a", {"k": 4}) == stage_hash("a", {"k": 4})
     assert len({stage_hash(s, {"k": k}) for s in "ab" for k in (4, 5, "4", None)}) == 8
+
+
+def test_secrets_are_not_written_down(tmp_path: Path) -> None:
+    options = (
+        "{key: AKIA, secret: hush, endpoint_url: http://here, anon: false, more: {token: hush}}"
+    )
+    text = f"{GOOD}execution: {{storage: {{s3: {options}}}}}\n"
+    shown = resolved_yaml(load_config(write(tmp_path, text)))
+    assert "hush" not in shown
+    assert "AKIA" not in shown
+    assert "endpoint_url: http://here" in shown
+    assert "anon: false" in shown

@@ -74,5 +74,8 @@ def test_lost_workers_cost_what_the_rate_says() -> None:
 def test_what_cannot_end_is_refused() -> None:
     with pytest.raises(ConfigError, match="before its worker is lost"):
         play([replace(GRID, tile_s=3600.0)], Fleet(workers=2, preemptions=6.0))
+    with pytest.raises(ConfigError, match="before its worker is lost"):
+        play([Grid(rows=2, columns=2, tile_s=1.0, row_bytes=3e9, column_bytes=3e9)],
+             Fleet(workers=2, preemptions=3600.0))  # fmt: skip
     with pytest.raises(ConfigError, match=r"raise execution\.tile_rows"):
         play([replace(GRID, rows=10_000, columns=10_000)], Fleet(workers=2))
