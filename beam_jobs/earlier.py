@@ -6,7 +6,7 @@ one that was forgotten, these are the parts that got no row of it, or lost none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -33,7 +33,7 @@ def take_over(
     phase: str,
     unit: str,
     made_of: str,
-    kinds: tuple[str, pa.Schema],
+    kinds: Mapping[str, pa.Schema],
     others: Sequence[str],
 ) -> Receipt | None:
     """Take over an earlier part, if there is one.
@@ -43,28 +43,38 @@ def take_over(
         phase: of the unit.
         unit: its key, which is the part's name in every run.
         made_of: digest of everything that decides the part.
-        kinds: its dataset kind, and its schema.
+        kinds: schemas of the part in each dataset that the unit writes.
         others: of :func:`earlier_hashes`.
 
     Returns:
-        The unit's receipt, whose part is written.
+        The unit's receipt, whose parts are written.
     """
-    kind, schema = kinds
-    run, storage = stage.run, stage.run.storage
+    storage = stage.run.storage
     for other in others:
-        folder = run.state(stage.name, stage.subject, other, phase)
+        folder = stage.run.state(stage.name, stage.subject, other, phase)
         receipt = read_receipt(folder, unit, storage)
         if receipt is None or receipt.notes.get(MADE_OF) != made_of:
             continue
-        (part,) = receipt.parts[kind]
-        uri = f"{run.dataset(kind, stage.subject, other)}/{part.path}"
-        if count_rows(uri, storage) != part.rows:
+        there = {
+            kind: (part, f"{_folder(stage, kind, other)}/{part.path}")
+            for kind in kinds
+            for part in receipt.parts[kind]
+        }
+        if any(count_rows(uri, storage) != part.rows for part, uri in there.values()):
             continue
-        table = read_part(uri, schema, storage)
-        own = run.dataset(kind, stage.subject, stage.hash)
-        parts = {kind: (write_part(own, part.path, table, schema, storage),)}
+        parts = {}
+        for kind, (part, uri) in there.items():
+            table = read_part(uri, kinds[kind], storage)
+            own = _folder(stage, kind, stage.hash)
+            parts[kind] = (write_part(own, part.path, table, kinds[kind], storage),)
         return replace(receipt, parts=parts, notes={MADE_OF: made_of, TAKEN_OVER: True})
     return None
+
+
+def _folder(stage: Stage, kind: str, hash_: str) -> str:
+    """Of one of the datasets that a stage writes."""
+    of = (stage.name,) if kind == "rejects" else ()
+    return stage.run.dataset(kind, *of, stage.subject, hash_)
 
 
 def said(subject: str, receipts: Iterable[Receipt]) -> str:

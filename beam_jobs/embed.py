@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from beam_jobs.earlier import MADE_OF, TAKEN_OVER, said
+from beam_jobs.earlier import MADE_OF, earlier_hashes, said, take_over
 from beam_jobs.once import one_copy
 from beam_jobs.recordings import CorpusFrames
 from beam_jobs.stage import Stage, Unit, reason_counters
@@ -29,9 +29,8 @@ from mining.contract.schemas import (
     SEGMENT,
     embedding_schema,
 )
-from mining.io.dataset import Manifest, Receipt, has_manifest, read_receipt
-from mining.io.filesystem import list_glob
-from mining.io.parquet import count_rows, read_part, write_part
+from mining.io.dataset import Manifest, Receipt, has_manifest
+from mining.io.parquet import read_part, write_part
 
 # Rows handed to an encoder at once. Fixed, so that an encoder's own batches are always the same.
 _ROWS = 4096
@@ -92,12 +91,17 @@ class Embed(Stage):
                 f"embed {self.subject}: the model must be the one that the run was planned with, but "
                 "its files have changed since; run again"
             )
-        source = self.run.dataset("segments", self.subject, self.segments.hash)
-        segments = read_part(f"{source}/{unit.args['part']}", SEGMENT, storage)
         schema = embedding_schema(self.card.dim, self.card.space, self.card.fingerprint)
         made_of = self._made_of(unit)
-        earlier = self._embedded_earlier(unit, made_of, schema)
-        table, rejected = earlier or self._embed(unit, encoder, segments, schema)
+        kinds = {"embeddings": schema, "rejects": REJECT}
+        earlier = (
+            take_over(self, phase, unit.key, made_of, kinds, self._earlier) if made_of else None
+        )
+        if earlier is not None:
+            return earlier
+        source = self.run.dataset("segments", self.subject, self.segments.hash)
+        segments = read_part(f"{source}/{unit.args['part']}", SEGMENT, storage)
+        table, rejected = self._embed(unit, encoder, segments, schema)
         path = unit.args["part"]
         return Receipt(
             unit=unit.key,
@@ -111,7 +115,7 @@ class Embed(Stage):
                 "rejected": rejected.num_rows,
                 **reason_counters(rejected),
             },
-            notes={MADE_OF: made_of, TAKEN_OVER: earlier is not None},
+            notes={MADE_OF: made_of},
         )
 
     def _embed(
@@ -137,34 +141,7 @@ class Embed(Stage):
 
     @cached_property
     def _earlier(self) -> tuple[str, ...]:
-        """Hashes of other embeddings of this corpus."""
-        home = self.run.dataset("embeddings", self.subject)
-        parts = list_glob(home, self.run.storage)
-        found = {part.removeprefix(f"{home}/").partition("/")[0] for part in parts}
-        return tuple(sorted(found - {self.hash}))
-
-    def _embedded_earlier(
-        self, unit: Unit, made_of: str, schema: pa.Schema
-    ) -> tuple[pa.Table, pa.Table] | None:
-        """Embeddings and rejects of the same part under another hash, if there are any."""
-        storage = self.run.storage
-        for other in self._earlier if made_of else ():
-            done = self.run.state(self.name, self.subject, other, "embed")
-            receipt = read_receipt(done, unit.key, storage)
-            if receipt is None or receipt.notes.get(MADE_OF) != made_of:
-                continue
-            folders = {
-                "embeddings": self.run.dataset("embeddings", self.subject, other),
-                "rejects": self.run.dataset("rejects", self.name, self.subject, other),
-            }
-            parts = {kind: receipt.parts[kind][0] for kind in folders}
-            uris = {kind: f"{folder}/{parts[kind].path}" for kind, folder in folders.items()}
-            if all(count_rows(uris[kind], storage) == parts[kind].rows for kind in folders):
-                return (
-                    read_part(uris["embeddings"], schema, storage),
-                    read_part(uris["rejects"], REJECT, storage),
-                )
-        return None
+        return earlier_hashes(self)
 
     def remark(self) -> str:
         """How many parts were embedded by an earlier run, if any."""

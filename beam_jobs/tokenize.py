@@ -129,7 +129,7 @@ class Tokenize(Stage):
                 "max_gap_s": self._max_gap_s,
             }
         )
-        kinds = ("audio_frames", AUDIO_FRAMES)
+        kinds = {"audio_frames": AUDIO_FRAMES}
         earlier = take_over(self, phase, unit.key, made_of, kinds, self._earlier)
         return earlier or replace(self._tokenized(unit), notes={MADE_OF: made_of})
 

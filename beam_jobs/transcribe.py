@@ -143,7 +143,7 @@ class Transcribe(Stage):
                 "max_gap_s": self.run.config.corpora[self.subject].speech.max_gap_s,
             }
         )
-        kinds = ("transcripts", TRANSCRIPT)
+        kinds = {"transcripts": TRANSCRIPT}
         earlier = take_over(self, "recognise", unit.key, made_of, kinds, self._earlier)
         return earlier or replace(self._recognised(unit), notes={MADE_OF: made_of})
 
