@@ -59,3 +59,24 @@ def test_cost_is_that_of_the_machine_by_the_hour(world: World, mining: Cli) -> N
     assert stopped.code == 5
     assert stopped.err.splitlines()[-1].startswith("execution.max_cost 0: reached with 9 units of")
     assert not receipts(world.output)
+
+
+@pytest.mark.parametrize("arguments", [("run",), ("work", "all")])
+def test_what_has_no_price_here_is_not_taken_for_dear(
+    world: World, mining: Cli, arguments: tuple[str, ...]
+) -> None:
+    gpu = ("--set", "execution.max_cost=100", "--set", "execution.rates.gpu_hour=3")
+    cpu = ("--set", "execution.device=cpu")
+    refused = mining(*arguments, "--config", world.config, *gpu, *cpu)
+    assert refused.code == 2
+    assert "execution.max_cost: must have a price, but this machine uses no GPU" in refused.err
+    assert mining("plan", "--config", world.config, *gpu, *cpu).code == 0
+    both = (*gpu, "--set", "execution.rates.cpu_hour=0.05")
+    assert mining(*arguments, "--config", world.config, *both, *cpu).code == 0
+
+
+def test_cost_is_not_counted_of_other_machines(world: World, mining: Cli) -> None:
+    priced = ("--set", "execution.max_cost=1", "--set", "execution.rates.cpu_hour=0.05")
+    refused = mining("run", "--config", world.config, *priced, "--runner", "FlinkRunner")
+    assert refused.code == 2
+    assert "max_cost must be left out with runner FlinkRunner" in refused.err
