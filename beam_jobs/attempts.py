@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from mining.contract.errors import DatasetError, MiningError
-from mining.io.dataset import read_json, write_json
-from mining.io.filesystem import Storage, exists, remove
+from mining.io.dataset import read_json_if_there, write_json
+from mining.io.filesystem import Storage, remove
 
 
 @dataclass(kw_only=True)
@@ -42,9 +42,8 @@ class Note:
         Raises:
             DatasetError: if it is damaged.
         """
-        if not exists(uri, storage):
+        if (value := read_json_if_there(uri, storage)) is None:
             return cls()
-        value = read_json(uri, storage)
         try:
             attempts = [(str(process), str(file)) for process, file in value["attempts"]]
             return cls(attempts=attempts, left_out=dict(value["left_out"]))

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from beam_jobs.attempts import attempt, is_running, this_process, withdraw_all
+from beam_jobs.attempts import Note, attempt, is_running, this_process, withdraw_all
 from mining.contract.errors import CapacityError
-from mining.io.filesystem import Storage
+from mining.io.dataset import MANIFEST, has_manifest, read_receipt
+from mining.io.filesystem import Storage, read_bytes
 
 FILES = ("a", "b", "c")
 TRIES = 3
@@ -111,6 +112,28 @@ def test_the_only_file_of_a_unit_is_known_at_once(tmp_path):
     assert note(path)["attempts"] == [["elsewhere 1 1", "a"]]
     die(path, "a", ("a",), tries=2)
     assert read(path, ("a",), tries=2) == ["a"]
+
+
+def test_a_note_that_another_removes_meanwhile_is_none(tmp_path, monkeypatch):
+    path = tmp_path / "note.json"
+
+    def late(uri: str, storage: Storage) -> bytes:
+        path.unlink()  # whoever looked before has seen it
+        return read_bytes(uri, storage)
+
+    die(path, "b")
+    with monkeypatch.context() as patch:
+        patch.setattr("mining.io.dataset.read_bytes", late)
+        assert Note.read(str(path), Storage()) == Note()
+    path.write_text("{}")
+    with monkeypatch.context() as patch:
+        patch.setattr("mining.io.dataset.read_bytes", late)
+        assert read_receipt(str(tmp_path), "note", Storage()) is None
+    path = tmp_path / MANIFEST
+    path.write_text("{}")
+    with monkeypatch.context() as patch:
+        patch.setattr("mining.io.dataset.read_bytes", late)
+        assert not has_manifest(str(tmp_path), "hash", Storage())
 
 
 def test_a_process_is_known_by_its_start_too():
