@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from beam_jobs.attempts import Attempt, Note, attempt
+from beam_jobs.attempts import SIGNS, Attempt, Note, attempt
 from beam_jobs.stage import Stage, Unit
 from mining.io.dataset import (
     MANIFEST,
@@ -106,5 +106,6 @@ class ReadingStage(Stage):
 
     def clean(self) -> None:
         """Remove what is not needed after the manifests: the spills, unless a file may yet come."""
+        remove_tree(f"{self.home}/begun/{SIGNS}", self.run.storage)  # of processes that died
         if not self.left_out():
             remove_tree(f"{self.home}/spill", self.run.storage)

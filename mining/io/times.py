@@ -21,7 +21,7 @@ def times_of(folder: str, storage: Storage) -> dict[str, float | None]:
     place.fs.invalidate_cache()
     with _Naming(folder):
         try:
-            entries = place.fs.ls(place.path, detail=True)
+            entries = place.ask(lambda: place.fs.ls(place.path, detail=True))
         except (FileNotFoundError, NotADirectoryError):
             return {}
     names = {entry["name"].rstrip("/").rpartition("/")[2]: entry for entry in entries
