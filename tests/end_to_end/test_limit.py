@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -48,6 +49,23 @@ def test_nothing_is_begun_after_it_and_the_rest_is_done_later(
     # a limit that is reached when all is done is none
     done = mining(*arguments, "--config", world.config, "--set", "execution.max_hours=0")
     assert done.code == 0
+
+
+def test_one_host_whose_clock_goes_ahead_ends_it_for_all(
+    world: World, mining: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert mining("run", "--config", world.config).code == 0
+    other = World(world.folder, world.config, world.folder / "other")
+    options = ("--config", world.config, "--output", other.output)
+    calls = itertools.count()
+    with monkeypatch.context() as patch:  # the first call is the launcher's, the second a unit's
+        patch.setattr("beam_jobs.limit.now", lambda: 2 * HOUR_S if next(calls) == 1 else 0.0)
+        limited = mining("run", *options, "--set", "execution.max_hours=1")
+    assert limited.code == 5, limited.err
+    assert "execution.max_hours 1: reached with " in limited.err
+    assert {path.parent.name for path in receipts(other.output)} == {"read"}
+    assert mining("run", *options).code == 0
+    assert other.digest() == world.digest()
 
 
 def test_cost_is_that_of_the_machine_by_the_hour(world: World, mining: Cli) -> None:
