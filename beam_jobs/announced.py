@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 
 from beam_jobs.stage import Stage
 from mining.contract.errors import DatasetError
-from mining.io.dataset import read_json, write_json
-from mining.io.filesystem import Storage, exists, list_glob
+from mining.io.dataset import read_json, read_json_if_there, write_json
+from mining.io.filesystem import Storage, list_glob
 from mining.io.times import times_of
 
 _FOLDER = "_state/begun"
@@ -56,7 +56,7 @@ def announce(stage: Stage) -> None:
     # a list: keys of a mapping would be sorted, and the phases' order lost
     plain = asdict(value) | {"phases": [list(phase) for phase in value.phases.items()]}
     uri, storage = f"{output}{_FOLDER}/{stage.name}/{stage.subject}.json", stage.run.storage
-    if not exists(uri, storage) or read_json(uri, storage) != plain:
+    if read_json_if_there(uri, storage) != plain:
         write_json(uri, plain, storage)
 
 

@@ -5,6 +5,11 @@ So a note is written before a unit of files is read, and removed after: whoever 
 process that is gone knows that it died there. From the second time on each file is noted, too, before it
 is read. A file at which so many processes in a row died is left out; whoever ended by itself, with
 an error or a signal that it heeded, has taken its note along and does not count.
+
+Whether a process of another host is gone cannot be asked. So each keeps a sign of life of its own beside
+the note, an empty file: there while it is at the unit, and written anew now and then. Without a sign it
+ended by itself; with one that is old, by the clock of the storage alone, it died; else it is not known
+yet, and it stays in the note until it is.
 """
 
 from __future__ import annotations
@@ -14,13 +19,21 @@ import platform
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from mining.contract.errors import DatasetError, MiningError
-from mining.io.dataset import read_json, write_json
-from mining.io.filesystem import Storage, exists, remove
+from mining.io.dataset import read_json_if_there, write_json
+from mining.io.filesystem import Storage, remove, write_atomic
+from mining.io.times import times_of
+
+SIGNS = "alive"  # folder beside the notes
+_RENEW_S = 30.0
+# Twenty renewals: a store that is out of order for minutes, or a machine that stalls, is no death. What
+# it costs is that deaths on ever other hosts count only so much later.
+_GONE_S = 600.0
+
+Begun = tuple[str, str]  # a process, and the file it was at, empty if that is not known
 
 
 @dataclass(kw_only=True)
@@ -28,11 +41,13 @@ class Note:
     """What is written down of a unit.
 
     Attributes:
-        attempts: (process, file or empty) that began the unit and did not come back.
+        attempts: those that began the unit and died.
+        open: those that began it and were not known to be dead when this was written.
         left_out: file -> how many processes died at it.
     """
 
-    attempts: list[tuple[str, str]] = field(default_factory=list)
+    attempts: list[Begun] = field(default_factory=list)
+    open: list[Begun] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -42,20 +57,21 @@ class Note:
         Raises:
             DatasetError: if it is damaged.
         """
-        if not exists(uri, storage):
+        if (value := read_json_if_there(uri, storage)) is None:
             return cls()
-        value = read_json(uri, storage)
         try:
-            attempts = [(str(process), str(file)) for process, file in value["attempts"]]
-            return cls(attempts=attempts, left_out=dict(value["left_out"]))
-        except (KeyError, TypeError, ValueError):
+            attempts, begun = (
+                [(str(process), str(file)) for process, file in some]
+                for some in (value["attempts"], value.get("open", ()))
+            )
+            return cls(attempts=attempts, open=begun, left_out=dict(value["left_out"]))
+        except (AttributeError, KeyError, TypeError, ValueError):
             raise DatasetError(f"{uri}: must be a note of this version; remove it") from None
 
     def write(self, uri: str, storage: Storage) -> None:
         """Write it; an empty one is removed."""
-        if self.attempts or self.left_out:
-            value: dict[str, Any] = {"attempts": self.attempts, "left_out": self.left_out}
-            write_json(uri, value, storage)
+        if self.attempts or self.open or self.left_out:
+            write_json(uri, asdict(self), storage)
         else:
             remove(uri, storage)
 
@@ -78,23 +94,59 @@ class Attempt:
 
     def __init__(self, uri: str, storage: Storage, tries: int) -> None:
         self._uri, self._storage, self._tries = uri, storage, tries
-        self._lock = threading.Lock()
-        self._ended = False
+        self._lock, self._ended = threading.Lock(), threading.Event()
+        self._sign = _sign(uri, this_process())
         self.skipped: list[str] = []
         found = Note.read(uri, storage)
-        # those that still run have not died; they take care of their own notes
+        self._renew(storage)
+        dead, unknown = self._fates(found.open)
         self._before = Note(
-            attempts=[one for one in found.attempts if not is_running(one[0])],
-            left_out=found.left_out,
+            attempts=[*found.attempts, *dead], open=unknown, left_out=found.left_out
         )
+        self._signs = [_sign(uri, process) for process, _ in (*self._before.attempts, *unknown)]
         last = self._before.attempts[-1][1] if self._before.attempts else ""
         if last and (deaths := self._before.deaths(last)) >= tries:
-            self._before = Note(left_out={**found.left_out, last: deaths})
-        self._careful = bool(self._before.attempts or self._before.left_out)
+            self._before = Note(open=unknown, left_out={**found.left_out, last: deaths})
+        self._careful = self._before != Note()
+
+    def _fates(self, begun: Sequence[Begun]) -> tuple[list[Begun], list[Begun]]:
+        """Which of those that began are dead, and of which it is not known.
+
+        The others have ended by themselves, or run on this host and take care of their own notes.
+        """
+        if not begun:
+            return [], []
+        folder, _, own = self._sign.rpartition("/")
+        signs, dead, unknown = times_of(folder, self._storage), [], []
+        now = signs.get(
+            own
+        )  # just written: the storage's own clock, whatever that of each host says
+        for one in begun:
+            name = _sign(self._uri, one[0]).rpartition("/")[2]
+            if name not in signs or is_running(one[0]):
+                continue
+            seen = signs[name]
+            if is_here(one[0]) or now is None or seen is None or now - seen >= _GONE_S:
+                dead.append(one)
+            else:
+                unknown.append(one)
+        return dead, unknown
+
+    def _renew(self, storage: Storage) -> None:
+        with self._lock:
+            if not self._ended.is_set():
+                write_atomic(self._sign, b"", storage)
+
+    def _stay_alive(self) -> None:
+        storage = replace(self._storage, patience_s=0.0)
+        while not self._ended.wait(_RENEW_S):
+            with suppress(MiningError):  # the next time, then
+                self._renew(storage)
 
     def begin(self, files: Sequence[str]) -> None:
         """Note that the unit is begun, and at once which file it is, if there is but one to read."""
         _OPEN.add(self)
+        threading.Thread(target=self._stay_alive, daemon=True).start()
         left = [file for file in files if not self._is_left_out(file)]
         self._note(left[0] if len(left) == 1 else "")
 
@@ -112,25 +164,30 @@ class Attempt:
 
     def _note(self, file: str) -> None:
         with self._lock:
-            if not self._ended:
-                attempts = [*self._before.attempts, (this_process(), file)]
-                note = Note(attempts=attempts, left_out=self._before.left_out)
-                note.write(self._uri, self._storage)
+            if not self._ended.is_set():
+                begun = [*self._before.open, (this_process(), file)]
+                replace(self._before, open=begun).write(self._uri, self._storage)
 
     def finish(self) -> None:
         """The unit is done: only what was left out of it is still of interest."""
         left_out = {file: self._before.left_out[file] for file in self.skipped}
-        self._end(Note(left_out=left_out))
+        self._end(Note(left_out=left_out), self._signs)
 
     def withdraw(self) -> None:
         """The process lives and gives up: as if it had not begun."""
         self._end(self._before)
 
-    def _end(self, note: Note) -> None:
+    def _end(self, note: Note, signs: Sequence[str] = ()) -> None:
+        """Leave a note, and neither a sign of its own nor the given ones."""
         with self._lock:
-            if not self._ended:
-                self._ended = True
-                note.write(self._uri, self._storage)
+            if not self._ended.is_set():
+                self._ended.set()
+                try:
+                    note.write(self._uri, self._storage)
+                finally:
+                    with suppress(MiningError):  # of what no note names, a sign says nothing
+                        for sign in (self._sign, *signs):
+                            remove(sign, self._storage)
         _OPEN.discard(self)
 
 
@@ -170,11 +227,16 @@ def this_process() -> str:
     return f"{platform.node()} {os.getpid()} {_start(os.getpid())}"
 
 
+def is_here(process: str) -> bool:
+    """Whether a process is, or was, one of this host."""
+    return process.rsplit(" ", 2)[0] == platform.node()
+
+
 def is_running(process: str) -> bool:
-    """Whether a process of this host runs. Of other hosts it is not known, and they count as gone."""
-    host, pid, start = process.rsplit(" ", 2)
-    if host != platform.node():
+    """Whether a process is of this host and runs. Of other hosts it is not known here."""
+    if not is_here(process):
         return False
+    _, pid, start = process.rsplit(" ", 2)
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:
@@ -182,6 +244,12 @@ def is_running(process: str) -> bool:
     except PermissionError:
         return True
     return start == _start(int(pid))
+
+
+def _sign(uri: str, process: str) -> str:
+    """Address of the sign of life that a process keeps beside a note."""
+    folder, _, name = uri.rpartition("/")
+    return f"{folder}/{SIGNS}/{name.removesuffix('.json')}@{process.replace(' ', '-')}"
 
 
 def _start(pid: int) -> str:

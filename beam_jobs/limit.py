@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from mining.config.model import Execution
-from mining.contract.errors import LimitReachedError
+from mining.contract.errors import ConfigError, LimitReachedError
 
 _HOUR_S = 3600.0
 
@@ -40,13 +40,9 @@ class Limit:
         hours: list[tuple[float, str]] = []
         if execution.max_hours is not None:
             hours.append((execution.max_hours, f"execution.max_hours {execution.max_hours:g}"))
-        if execution.max_cost is not None:
-            hours.append(
-                (
-                    execution.max_cost / hourly(execution),
-                    f"execution.max_cost {execution.max_cost:g}",
-                )
-            )
+        # where this machine has no price, whoever begins work is told so; see require_price
+        if execution.max_cost is not None and (price := hourly(execution)):
+            hours.append((execution.max_cost / price, f"execution.max_cost {execution.max_cost:g}"))
         if not hours:
             return cls()
         allowed, why = min(hours)
@@ -71,4 +67,17 @@ def hourly(execution: Execution) -> float:
         from encoders import require_device  # torch takes seconds to import
 
         price += rates.gpu_hour if require_device(execution.device) == "cuda" else 0.0
-    return price or float("inf")  # costs nothing: the limit is reached at once only if it is 0
+    return price
+
+
+def require_price(execution: Execution) -> None:
+    """What costs nothing here would never reach its limit: that is not what its user meant.
+
+    Raises:
+        ConfigError: if ``max_cost`` is given and the rates name no price of this machine.
+    """
+    if execution.max_cost is not None and not hourly(execution):
+        raise ConfigError(
+            "execution.max_cost: must have a price, but this machine uses no GPU and rates.cpu_hour is "
+            "not given; set rates.cpu_hour, or leave max_cost out here"
+        )

@@ -30,9 +30,10 @@ Work = tuple[int, Unit]  # index of the stage, and its unit
 class DoUnits(beam.DoFn):
     """Does the units of one element that have no receipt yet, and writes their receipts."""
 
-    def __init__(self, stages: Sequence[Stage], phase: str) -> None:
+    def __init__(self, stages: Sequence[Stage], phase: str, before: int = 0) -> None:
         self._stages = stages
         self._phase = phase
+        self._before = before
         self._home = os.getcwd()
 
     def setup(self) -> None:
@@ -41,11 +42,15 @@ class DoUnits(beam.DoFn):
             os.chdir(self._home)
 
     def process(self, work: list[Work], gate: int = 0) -> Iterator[str]:
-        """Yield the keys of the units; ``gate`` only makes this phase wait for the one before."""
-        del gate
+        """Yield the keys of the units.
+
+        ``gate`` makes this phase wait for the one before, and is how many units of that are done: fewer
+        than there are if the limit was reached there, by whatever clock.
+        """
         for index, unit in work:
             stage = self._stages[index]
-            if stage.run.limit.reached():
+            limit = stage.run.limit
+            if limit.until is not None and (gate < self._before or limit.reached()):
                 continue  # so do all that follow; the launcher says so in the end
             try:
                 require_output(stage.run)
@@ -91,8 +96,10 @@ def run_stages(stages: Sequence[Stage], beam_args: Sequence[str], progress: Prog
             if carried is None:
                 carried = blame(execution.runner, error)
             raise carried from None
-    if stages[0].run.limit.reached() and (left := units_left(stages)):
-        raise stages[0].run.limit.error(left, stages[0].name)
+    # not by this machine's clock: those of the workers decide, and may go before it
+    limit = stages[0].run.limit
+    if limit.until is not None and (left := units_left(stages)):
+        raise limit.error(left, stages[0].name)
     for stage in stages:
         stage.finish()
     stages[0].tidy()
@@ -123,10 +130,11 @@ def build(
 ) -> None:
     """Add the phases of a kind of stage to a pipeline: each waits for the one before."""
     gate: tuple[Any, ...] = ()
+    before = 0
     for phase in kind.phases:
         name = f"{kind.name}/{phase}"
         work = [(i, unit) for i, stage in enumerate(stages) for unit in stage.units(phase)]
-        do = beam.ParDo(DoUnits(stages, phase), *gate)
+        do = beam.ParDo(DoUnits(stages, phase, before), *gate)
         if wanted := hints(execution, kind.name, phase):
             do = do.with_resource_hints(**wanted)
         done = (
@@ -136,7 +144,7 @@ def build(
             | f"{name}: work" >> do
         )
         count = done | f"{name}: count" >> beam.combiners.Count.Globally()
-        gate = (beam.pvalue.AsSingleton(count),)
+        gate, before = (beam.pvalue.AsSingleton(count),), len(work)
 
 
 def build_job(

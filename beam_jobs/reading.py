@@ -13,12 +13,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from beam_jobs.attempts import Attempt, Note, attempt
+from beam_jobs.attempts import SIGNS, Attempt, Note, attempt
 from beam_jobs.stage import Stage, Unit
 from mining.io.dataset import (
     MANIFEST,
     has_manifest,
-    read_json,
+    read_json_if_there,
     read_manifest,
     remove_tree,
     write_json,
@@ -54,10 +54,12 @@ class ReadingStage(Stage):
     def left_out(self) -> dict[str, list[str]]:
         """Files that were left out of the units of the phase that reads, by unit."""
         storage = self.run.storage
-        found = list_glob(f"{self.home}/left_out", storage)
-        return {
-            uri.rpartition("/")[2].removesuffix(".json"): read_json(uri, storage) for uri in found
-        }
+        keys = (
+            uri.rpartition("/")[2].removesuffix(".json")
+            for uri in list_glob(f"{self.home}/left_out", storage)
+        )
+        found = ((key, read_json_if_there(self._record(key), storage)) for key in keys)
+        return {key: files for key, files in found if files}  # another worker may have forgotten it
 
     def incomplete(self) -> Mapping[str, list[str]]:
         """What the finished result lacks, by unit."""
@@ -82,19 +84,31 @@ class ReadingStage(Stage):
         return found
 
     def begin(self) -> None:
-        """Forget what follows from files that were left out and are to be tried again."""
-        storage = self.run.storage
-        again = self._to_try_again(self.left_out())
-        if not again:
-            return
-        manifest = f"{self.folder}/{MANIFEST}"
-        if exists(manifest, storage) and self.incomplete():
+        """Forget what follows from files that were left out and are to be tried again.
+
+        Several workers may do so at once, and the first to be done begins anew at once: so each looks
+        again before every step whether it is still to be taken. Between that look and the step the
+        receipt of another may yet be removed; then that unit is done twice.
+        """
+        for key in self.left_out():
+            self._forget(key)
+
+    def _forget(self, key: str) -> None:
+        storage, manifest = self.run.storage, f"{self.folder}/{MANIFEST}"
+        later = self.phases[self.phases.index(self.reads) + 1 :]
+        if self._is_to_try_again(key) and exists(manifest, storage) and self.incomplete():
             remove(manifest, storage)
-        for phase in self.phases[self.phases.index(self.reads) + 1 :]:
-            remove_tree(self.receipts_folder(phase), storage)
-        for key in again:  # the record last: until then the next run begins here again
+        for phase in later:
+            if self._is_to_try_again(key):
+                remove_tree(self.receipts_folder(phase), storage)
+        if self._is_to_try_again(key):
+            # the record last: until then the next run begins here again
             remove(f"{self.receipts_folder(self.reads)}/{key}.json", storage)
             remove(self._record(key), storage)
+
+    def _is_to_try_again(self, key: str) -> bool:
+        files = read_json_if_there(self._record(key), self.run.storage)
+        return bool(files and self._to_try_again({key: files}))
 
     def end(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
         """Facts for the manifests, what is incomplete among them.
@@ -106,5 +120,6 @@ class ReadingStage(Stage):
 
     def clean(self) -> None:
         """Remove what is not needed after the manifests: the spills, unless a file may yet come."""
+        remove_tree(f"{self.home}/begun/{SIGNS}", self.run.storage)  # of processes that died
         if not self.left_out():
             remove_tree(f"{self.home}/spill", self.run.storage)

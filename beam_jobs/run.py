@@ -9,6 +9,7 @@ from dataclasses import replace
 from beam_jobs.complete import require_complete
 from beam_jobs.dataflow import flags, require_reachable
 from beam_jobs.forgotten import forgotten_list
+from beam_jobs.limit import require_price
 from beam_jobs.meter import timed_stage
 from beam_jobs.output import claim_output
 from beam_jobs.pipeline import run_stages
@@ -49,6 +50,7 @@ def run(
     config = plan.run.config
     require_reachable(config)
     plan.check()
+    require_price(config.execution)
     build_options(config.execution.runner, beam_args, flags(config.execution))
     if not forgetting and forgotten_list(plan.run).pending:
         progress.warn(

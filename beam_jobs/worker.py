@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from beam_jobs.announced import announce
 from beam_jobs.complete import require_complete
+from beam_jobs.limit import require_price
 from beam_jobs.output import claim_output
 from beam_jobs.plan import Plan
 from beam_jobs.progress import Progress
@@ -72,6 +73,7 @@ class Worker:
         """
         self.plan.check()
         config = self.plan.run.config
+        require_price(config.execution)
         claim_output(self.plan.run, replace(config, mining=effective(config.mining)))
         last = max(STAGES.index(name) for name in names)
         for name in STAGES[: last + 1]:

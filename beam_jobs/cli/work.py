@@ -14,6 +14,9 @@ from mining.contract.errors import ConfigError, IncompleteError
 
 _ALL = "all"
 _STAGES = tuple(str(command.name) for command in STAGE_COMMANDS)
+# A day: only finished units are seen, and one may take hours, such as a long file on a slow machine;
+# execution.max_hours ends what costs too much.
+_WAIT_MINUTES = 1440.0
 _SHARD = re.compile(r"(\d+)/(\d+)")
 
 
@@ -22,9 +25,10 @@ _SHARD = re.compile(r"(\d+)/(\d+)")
 @config_options
 @click.option("--shard", default="0/1", show_default=True, metavar="I/N",
               help="This worker's share: the I-th of N, counted from 0.")  # fmt: skip
-@click.option("--wait", "minutes", default=60.0, show_default=True, metavar="MINUTES",
+@click.option("--wait", "minutes", default=_WAIT_MINUTES, show_default=True, metavar="MINUTES",
               type=click.FloatRange(0.0),
-              help="Give up when the others show no sign for so long.")  # fmt: skip
+              help="Give up when the others have finished no unit for so long; must be longer than the "
+                   "longest unit takes.")  # fmt: skip
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 def work_command(
     stage: str,

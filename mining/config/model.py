@@ -17,6 +17,7 @@ from mining.contract.licences import UNKNOWN
 from mining.contract.model_ref import ModelRef, RecogniserRef
 
 DATAFLOW = "DataflowRunner"
+DIRECT = "DirectRunner"  # Beam's in-process runner
 NONE = "none"  # threshold: keep all that are selected
 EXACT = "exact"  # index: every neighbour is found
 
@@ -365,14 +366,15 @@ class Execution:
         max_hours: hours after which a command begins no further unit of work. What is begun is
             finished, the command ends with exit code 5, and the same command goes on.
         max_cost: the same, by what this machine costs in the currency of ``rates``: ``cpu_hour`` times
-            its processors, and ``gpu_hour`` if it uses a GPU. Of each worker its own.
+            its processors, and ``gpu_hour`` if it uses a GPU. Of each ``mining work`` its own; not with
+            other runners, whose workers are not known here.
         dataflow: project, buckets, image and workers of a run on Dataflow.
         stages: what single stages need of a worker on Dataflow, e.g. ``{knn: {min_ram_gib: 64}}``.
         commercial: refuse corpora and weights whose licence does not allow commercial use, or is not
             known to (:mod:`mining.contract.licences`).
     """
 
-    runner: str = "DirectRunner"
+    runner: str = DIRECT
     shards: int | None = setting(default=None, low=1)
     threads: int | None = setting(default=None, low=1)
     tile_rows: int = setting(default=65536, low=16)
@@ -402,6 +404,11 @@ class Execution:
             raise ValueError("dataflow.flexrs must be left out where stages are given resources")
         if self.max_cost is not None and not (self.rates.cpu_hour or self.rates.gpu_hour):
             raise ValueError("max_cost needs a price: rates: {cpu_hour: ...} or {gpu_hour: ...}")
+        if self.max_cost is not None and self.runner != DIRECT:
+            raise ValueError(
+                f"max_cost must be left out with runner {self.runner}: it counts what this machine "
+                "costs, not what the runner's workers do; max_hours limits those, too"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

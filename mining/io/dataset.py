@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from mining.contract.errors import DatasetError
-from mining.io.filesystem import Storage, exists, list_glob, read_bytes, remove, write_atomic
+from mining.contract.errors import DatasetError, InputError
+from mining.io.filesystem import Storage, list_glob, read_bytes, remove, write_atomic
 from mining.io.parquet import Part
 
 MANIFEST = "_manifest.json"
@@ -101,6 +101,21 @@ def read_json(uri: str, storage: Storage) -> Any:
         ) from None
 
 
+def read_json_if_there(uri: str, storage: Storage) -> Any:
+    """A JSON value, or None if there is no such file: another process may remove it at any time.
+
+    Raises:
+        InputError: if the storage does not answer.
+        DatasetError: if it is not JSON.
+    """
+    try:
+        return read_json(uri, storage)
+    except InputError as error:
+        if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+            return None
+        raise
+
+
 def _part(value: Mapping[str, Any]) -> Part:
     return Part(**value)
 
@@ -116,12 +131,17 @@ def read_manifest(folder: str, storage: Storage) -> Manifest:
     Raises:
         DatasetError: if there is none: the dataset was never finished.
     """
-    uri = f"{folder}/{MANIFEST}"
-    if not exists(uri, storage):
+    if (manifest := _manifest_if_there(folder, storage)) is None:
         raise DatasetError(
             f"{folder}: must be a finished dataset, but has no {MANIFEST}; run the stage that makes it"
         )
-    value = read_json(uri, storage)
+    return manifest
+
+
+def _manifest_if_there(folder: str, storage: Storage) -> Manifest | None:
+    uri = f"{folder}/{MANIFEST}"
+    if (value := read_json_if_there(uri, storage)) is None:
+        return None
     try:
         return Manifest(**{**value, "parts": tuple(_part(part) for part in value["parts"])})
     except (KeyError, TypeError):
@@ -132,9 +152,8 @@ def read_manifest(folder: str, storage: Storage) -> Manifest:
 
 def has_manifest(folder: str, expected_hash: str, storage: Storage) -> bool:
     """Whether the dataset is finished and was decided by ``expected_hash``."""
-    if not exists(f"{folder}/{MANIFEST}", storage):
-        return False
-    return read_manifest(folder, storage).hash == expected_hash
+    manifest = _manifest_if_there(folder, storage)
+    return manifest is not None and manifest.hash == expected_hash
 
 
 def write_receipt(folder: str, receipt: Receipt, storage: Storage) -> None:
@@ -150,9 +169,8 @@ def read_receipt(folder: str, unit: str, storage: Storage) -> Receipt | None:
         DatasetError: if it is damaged.
     """
     uri = f"{folder}/{unit}.json"
-    if not exists(uri, storage):
+    if (value := read_json_if_there(uri, storage)) is None:
         return None
-    value = read_json(uri, storage)
     try:
         parts = {kind: tuple(_part(part) for part in some) for kind, some in value["parts"].items()}
         return Receipt(**{**value, "parts": parts})

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from beam_jobs.reading import ReadingStage
 from tests.end_to_end.conftest import Outcome, World, pairs_digest
 from tests.end_to_end.speech_world import SpeechWorld
 from tests.end_to_end.test_run import command
-from tests.end_to_end.test_work import manifests
+from tests.end_to_end.test_work import manifests, receipts
 
 Cli = Callable[..., Outcome]
 BAD = "deu/harbour.opus"
@@ -93,11 +94,8 @@ def test_the_rest_is_done_and_all_of_it_later(spoken: SpeechWorld, mining: Cli) 
     assert not list(output.glob("_state/prepare/talks/*/spill/*"))
 
 
-@pytest.mark.usefixtures("no_beam")
-@pytest.mark.parametrize("how", ["removed", "raised"])
-def test_a_text_file_is_left_out_likewise(world: World, mining: Cli, how: str) -> None:
-    assert mining("run", "--config", world.config).code == 0
-    digest, whole = world.digest(), manifests(world.output)
+def leave_out(world: World, mining: Cli) -> Path:
+    """A run without one of the text files, for which three processes died; returns the note of it."""
     (home,) = (world.output / "_state/prepare/texts").iterdir()
     shutil.rmtree(world.output)
     note = home / "begun" / "file-000001.json"
@@ -108,6 +106,15 @@ def test_a_text_file_is_left_out_likewise(world: World, mining: Cli, how: str) -
     partial = mining("run", "--config", world.config)
     assert partial.code == 3
     assert "processes died at texts-1.tsv: left out" in partial.err
+    return note
+
+
+@pytest.mark.usefixtures("no_beam")
+@pytest.mark.parametrize("how", ["removed", "raised"])
+def test_a_text_file_is_left_out_likewise(world: World, mining: Cli, how: str) -> None:
+    assert mining("run", "--config", world.config).code == 0
+    digest, whole = world.digest(), manifests(world.output)
+    note = leave_out(world, mining)
     assert world.digest() != digest
     setting: tuple[str, ...] = ()
     if how == "removed":
@@ -118,3 +125,32 @@ def test_a_text_file_is_left_out_likewise(world: World, mining: Cli, how: str) -
     assert world.digest() == digest
     assert all(manifests(world.output)[path] == data for path, data in whole.items())
     assert not note.exists()
+
+
+@pytest.mark.usefixtures("no_beam")
+def test_what_a_faster_worker_began_anew_is_kept(
+    world: World, mining: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert mining("run", "--config", world.config).code == 0
+    digest = world.digest()
+    leave_out(world, mining).unlink()
+    options = ("--config", world.config, "--set", "execution.threads=1")
+    left_out, done = ReadingStage.left_out, list[dict[Path, int]]()
+
+    def slow(stage: ReadingStage) -> dict[str, list[str]]:
+        found = left_out(stage)
+        if not done:
+            assert found
+            subprocess.run(
+                command("work", "prepare", *options), check=True, capture_output=True,
+                env={**os.environ, "PYTHONPATH": os.getcwd()},
+            )  # fmt: skip
+            done.append(receipts(world.output))
+        return found
+
+    monkeypatch.setattr(ReadingStage, "left_out", slow)
+    assert mining("work", "prepare", *options).code == 0
+    assert receipts(world.output) == done[0]
+    monkeypatch.undo()
+    assert mining("run", "--config", world.config).code == 0
+    assert world.digest() == digest

@@ -139,6 +139,11 @@ def test_other_settings_and_back_are_worked_anew(world: World, mining: Cli) -> N
     assert world.digest() == digest
 
 
+def test_it_waits_longer_than_a_unit_takes_unless_told_otherwise(mining: Cli) -> None:
+    said = " ".join(mining("work", "--help").out.split())
+    assert "must be longer than the longest unit takes. [default: 1440.0; x>=0.0]" in said
+
+
 def test_one_that_waits_says_for_whom_and_gives_up(world: World, mining: Cli) -> None:
     alone = mining("work", "all", "--config", world.config, "--shard", "1/3", "--wait", 0.01)
     assert alone.code == 3
