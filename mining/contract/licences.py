@@ -35,15 +35,16 @@ _NOT_COMMERCIAL = (
     # commerce, but no adaptations
     r"cc-by-nd.*",
 )  # fmt: skip
-# Of https://spdx.org/licenses/exceptions-index.html: each only adds a permission. Whatever else follows a
-# WITH may take one away, as Commons-Clause does.
+# Of https://spdx.org/licenses/exceptions-index.html: each only adds a permission. Whatever else follows
+# a WITH may take one away, as Commons-Clause does.
 _EXCEPTIONS = (
     "autoconf-exception-2.0", "autoconf-exception-3.0", "bison-exception-2.2", "bootloader-exception",
     "classpath-exception-2.0", "ecos-exception-2.0", "font-exception-2.0", "gcc-exception-2.0",
     "gcc-exception-3.1", "gnu-javamail-exception", "gpl-3.0-linking-exception", "gpl-cc-1.0",
     "lgpl-3.0-linking-exception", "libtool-exception", "linux-syscall-note", "llvm-exception",
     "ocaml-lgpl-linking-exception", "openjdk-assembly-exception-1.0", "qt-gpl-exception-1.0",
-    "qt-lgpl-exception-1.1", "swift-exception", "universal-foss-exception-1.0", "wxwindows-exception-3.1",
+    "qt-lgpl-exception-1.1", "swift-exception", "universal-foss-exception-1.0",
+    "wxwindows-exception-3.1",
 )  # fmt: skip
 
 
@@ -59,7 +60,9 @@ def allows_commerce(licence: str) -> bool | None:
         if len(parts) > 1:
             return of([allows_commerce(part) for part in parts])
     if (inner := re.fullmatch(r"\s*\((.*)\)\s*", licence, flags=re.DOTALL)) is not None:
-        return allows_commerce(inner[1])  # one pair of brackets: two would have a connective between
+        return allows_commerce(
+            inner[1]
+        )  # one pair of brackets: two would have a connective between
     name, *exceptions = re.split(r"\s+with\s+", licence, flags=re.IGNORECASE)
     if any(one.strip().lower() not in _EXCEPTIONS for one in exceptions):
         return None

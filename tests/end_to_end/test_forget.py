@@ -332,7 +332,7 @@ def test_files_that_were_left_out_keep_nothing(
     def lacking(plan: object) -> None:
         raise IncompleteError("corpora.texts: must be read whole, but is not")
 
-    monkeypatch.setattr("beam_jobs.run.require_complete", lacking)
+    monkeypatch.setattr("beam_jobs.complete.require_complete", lacking)
     done = forget(world, mining, DOCUMENT)
     assert "warning: corpora.texts: must be read whole, but is not" in done.err
     assert holding(world.output, [DOCUMENT, TEXT]) == {}
