@@ -1,11 +1,35 @@
-"""Whether a run had everything it was told to read."""
+"""What every run says before its first unit, and does after its last: with Beam and without."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from beam_jobs.forgotten import forgotten_list
 from beam_jobs.plan import Plan
 from mining.contract.errors import IncompleteError
 
 _NAMED = 3  # files that a message names
+
+
+def warn_of_forgetting(plan: Plan) -> None:
+    """Tell that something was not forgotten to the end."""
+    if forgotten_list(plan.run).pending:
+        plan.progress.warn(
+            f"{plan.run.output}: something was not forgotten to the end: old results still hold it; run "
+            "mining forget again"
+        )
+
+
+def conclude(plan: Plan, stages: Sequence[str]) -> None:
+    """When the named stages are finished: state licences anew that the config names otherwise.
+
+    Raises:
+        IncompleteError: all is done but for files that had to be left out.
+    """
+    if "pairs" in stages:
+        for stage in plan.pairs():
+            stage.restate()
+    require_complete(plan)
 
 
 def require_complete(plan: Plan) -> None:

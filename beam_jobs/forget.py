@@ -13,7 +13,14 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_jobs.forget_names import Names, find_documents, find_names, is_any, rows_of
+from beam_jobs.forget_names import (
+    Names,
+    find_documents,
+    find_names,
+    find_recordings,
+    is_any,
+    rows_of,
+)
 from beam_jobs.forget_purge import Removed, purge
 from beam_jobs.forget_search import Search
 from beam_jobs.forget_trace import discard, gather
@@ -81,7 +88,7 @@ def forget(
     _start_anew(plan, by_corpus)
     listed = forgotten_list(plan.run).with_more(_digests(by_corpus, everywhere=corpus is None))
     write_forgotten(list_of(plan.run), listed, plan.run.storage)
-    trace = gather(plan.run, by_corpus)
+    trace = gather(plan.run, by_corpus, everywhere=corpus is None)
     plan = Plan(config, progress)
     if begun:
         try:
@@ -132,6 +139,11 @@ def _find(
             if one.names:
                 found[subject] = found.get(subject, Names()) | one.names
         known |= _already(plan.run, corpus, names)
+    # a recording may stand in other corpora under other names
+    recordings = sorted(frozenset().union(*(one.recordings for one in found.values())))
+    for subject in subjects if recordings and not corpus else ():
+        if copies := find_recordings(plan.run, subject, recordings):
+            found[subject] = found.get(subject, Names()) | copies
     return found, known
 
 
@@ -216,14 +228,19 @@ def _clean(
     }
     removed = purge(plan.run, current)
     folders = {
-        kind: _current(plan, kind, stages) for kind in ("segments", "occurrences", "transcripts")
+        kind: _current(plan, kind, stages)
+        for kind in ("segments", "occurrences", "regions", "transcripts")
     }
     return removed, Search(plan.run, trace, folders)
 
 
 def _current(plan: Plan, kind: str, stages: Sequence[Stage]) -> dict[str, str]:
     """Folder of each corpus' newest dataset of a kind."""
-    made_by = {"segments": ("prepare", "transcribe"), "occurrences": ("prepare",)}
+    made_by = {
+        "segments": ("prepare", "transcribe"),
+        "occurrences": ("prepare",),
+        "regions": ("prepare",),
+    }
     names = made_by.get(kind, ("transcribe",))
     return {
         stage.subject: plan.run.dataset(kind, stage.subject, stage.hash)

@@ -152,6 +152,13 @@ def find_names(run: Run, corpus: str, wanted: Sequence[str]) -> Found:
     return _in_text(run, corpus, told, base, asked)
 
 
+def find_recordings(run: Run, corpus: str, ids: Sequence[str]) -> Names:
+    """What a corpus holds of recordings that were found by another name, or in another corpus."""
+    told = run.config.corpora.get(corpus)
+    is_speech = told is not None and told.modality == SPEECH
+    return find_names(run, corpus, ids).names if is_speech else Names()
+
+
 def find_documents(run: Run, corpus: str, wanted: Sequence[str]) -> Found:
     """Documents of which the output knows nothing: those in the files of a text corpus.
 

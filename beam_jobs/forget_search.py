@@ -16,6 +16,7 @@ from beam_jobs.forget_trace import FILE, ID, RECORDING, SEGMENT, TEXT, kept_uri
 from beam_jobs.stage import Run
 from mining.contract.errors import DatasetError
 from mining.io.filesystem import list_glob, open_read, read_bytes
+from mining.io.forgotten import EVERYWHERE
 from mining.io.parquet import read_part
 from mining.io.spill import read_spill
 
@@ -51,8 +52,8 @@ class Search:
     Args:
         run: whose output.
         trace: of :func:`gather`.
-        current: folders of the segments and occurrences that hold what others have of it: by kind, the
-            corpora's.
+        current: folders of the segments, occurrences, regions and transcripts that hold what others
+            have of it: by kind, the corpora's.
     """
 
     def __init__(self, run: Run, trace: pa.Table, current: Mapping[str, Mapping[str, str]]) -> None:
@@ -60,7 +61,7 @@ class Search:
         self.shared = 0  # sentences that other documents hold, too
         self._by_corpus: dict[str, _Wanted] = {}
         self._trace = self._without_shared(trace, current)
-        self._names_of_others = self._still_named(current["occurrences"])
+        self._names_of_others = self._still_named(current)
 
     def files(self) -> int:
         """Look through all files.
@@ -108,29 +109,33 @@ class Search:
     def _list(self, folder: str) -> list[str]:
         return list_glob(folder, self._run.storage)
 
-    def _still_named(self, occurrences: Mapping[str, str]) -> pa.Array:
-        """Names of documents and files that a corpus still has in which they were not forgotten."""
-        columns, found = {"doc_id": ID, "source_uri": FILE}, set[str]()
-        for corpus, folder in occurrences.items():
-            other = self._trace.filter(pc.not_equal(self._trace["corpus"], corpus))
-            for column, kind in columns.items():
-                values = other["value"].filter(pc.equal(other["kind"], kind)).combine_chunks()
-                for uri in self._list(folder) if len(values) else ():
-                    table = read_part(uri, None, self._run.storage, columns=[column])
-                    held = table[column].filter(pc.is_in(table[column], value_set=values))
-                    found.update(held.to_pylist())
+    def _still_named(self, current: Mapping[str, Mapping[str, str]]) -> pa.Array:
+        """Names of documents, files and recordings of a corpus in which they were not forgotten."""
+        columns = {
+            "occurrences": {"doc_id": ID, "source_uri": FILE},
+            "regions": {"recording_id": RECORDING},
+        }
+        found = set[str]()
+        for of, kinds in columns.items():
+            for corpus, folder in current[of].items():
+                other = self._trace.filter(pc.not_equal(self._trace["corpus"], corpus))
+                for column, kind in kinds.items():
+                    values = other["value"].filter(pc.equal(other["kind"], kind)).combine_chunks()
+                    for uri in self._list(folder) if len(values) else ():
+                        table = read_part(uri, None, self._run.storage, columns=[column])
+                        held = table[column].filter(pc.is_in(table[column], value_set=values))
+                        found.update(held.to_pylist())
         return pa.array(sorted(found), pa.string())
 
     def _wanted(self, corpus: str) -> _Wanted:
         """For the files of one corpus, in which names mean what they mean in it; or of no single one."""
         if corpus not in self._by_corpus:
             trace = self._trace
-            is_name = pc.is_in(trace["kind"], value_set=pa.array([ID, FILE]))
             if corpus:
                 own = pc.equal(trace["corpus"], corpus)
             else:
                 own = pc.invert(pc.is_in(trace["value"], value_set=self._names_of_others))
-            trace = trace.filter(pc.or_(pc.invert(is_name), own))
+            trace = trace.filter(pc.or_(pc.equal(trace["corpus"], EVERYWHERE), own))
             by_kind = {
                 kind: trace["value"].filter(pc.equal(trace["kind"], kind)).combine_chunks()
                 for kind in (ID, FILE, RECORDING, SEGMENT, TEXT)

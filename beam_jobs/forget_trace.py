@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from beam_jobs.forget_names import Names, is_any, rows_of
 from beam_jobs.stage import Run
 from mining.io.filesystem import exists, remove
+from mining.io.forgotten import EVERYWHERE
 from mining.io.parquet import read_part, write_table
 
 ID, FILE, RECORDING, SEGMENT, TEXT = "id", "file", "recording", "segment", "text"
@@ -22,17 +24,25 @@ def kept_uri(run: Run) -> str:
     return run.state(_KEPT)
 
 
-def gather(run: Run, names: Mapping[str, Names]) -> pa.Table:
+def gather(run: Run, names: Mapping[str, Names], *, everywhere: bool) -> pa.Table:
     """Add to what is kept whatever the output holds of some names: their segments and texts, too.
 
+    Args:
+        run: whose output.
+        names: by corpus.
+        everywhere: whether recordings, segments and texts may not be left in other corpora either.
+
     Returns:
-        Columns kind, value and corpus.
+        Columns kind, value and corpus, which may be :data:`~mining.io.forgotten.EVERYWHERE`.
     """
     uri, tables = kept_uri(run), [_TRACE.empty_table()]
     if exists(uri, run.storage):
         tables.append(read_part(uri, None, run.storage))
     for corpus, one in names.items():
-        tables += _of_corpus(run, corpus, one)
+        found = [*_of_corpus(run, corpus, one)]
+        tables += found
+        if everywhere:
+            tables += [_everywhere(table) for table in found]
     trace = pa.concat_tables(tables).group_by(_TRACE.names, use_threads=False).aggregate([])
     write_table(uri, trace, run.storage)
     return trace
@@ -66,6 +76,13 @@ def _of_corpus(run: Run, corpus: str, names: Names) -> Iterator[pa.Table]:
     for table in (segments, heard):
         if table is not None:
             yield _traces(TEXT, table["text"].drop_null().unique().to_pylist(), corpus)
+
+
+def _everywhere(table: pa.Table) -> pa.Table:
+    """The traces that mean the same in every corpus."""
+    same = table.filter(pc.is_in(table["kind"], value_set=pa.array([RECORDING, SEGMENT, TEXT])))
+    corpora = pa.array([EVERYWHERE] * same.num_rows, pa.string())
+    return same.set_column(_TRACE.get_field_index("corpus"), "corpus", corpora)
 
 
 def _traces(kind: str, values: Iterable[str], corpus: str) -> pa.Table:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from beam_jobs.stage import Run
-from mining.io.forgotten import Forgotten, ForgottenList, read_forgotten
-
-_LIST = "forgotten.json"
+from beam_jobs.stage import FORGOTTEN, Run
+from mining.io.forgotten import Forgotten, ForgottenList
 
 
 def list_of(run: Run) -> str:
     """Address of the list."""
-    return run.state(_LIST)
+    return run.state(FORGOTTEN)
 
 
 def forgotten_list(run: Run) -> ForgottenList:
@@ -19,7 +17,7 @@ def forgotten_list(run: Run) -> ForgottenList:
     Raises:
         DatasetError: if the list is damaged.
     """
-    return read_forgotten(list_of(run), run.storage)
+    return run.forgotten_list()
 
 
 def forgotten_of(run: Run, corpus: str) -> Forgotten:

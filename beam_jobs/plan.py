@@ -127,6 +127,8 @@ class Plan:
     @cached_property
     def _prepares(self) -> dict[str, Prepare | PrepareSpeech]:
         """Planned once: the files' versions must not change between the stages of a run."""
+        # first, so that every stage knows it, and none of them more than it
+        self.run = replace(self.run, forgotten=self.run.forgotten_list().state)
         corpora = self.run.config.corpora
         return {
             name: (PrepareSpeech if corpora[name].modality == SPEECH else Prepare).plan(

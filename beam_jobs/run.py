@@ -6,9 +6,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from beam_jobs.complete import require_complete
+from beam_jobs.complete import conclude, warn_of_forgetting
 from beam_jobs.dataflow import flags, require_reachable
-from beam_jobs.forgotten import forgotten_list
 from beam_jobs.limit import require_price
 from beam_jobs.meter import timed_stage
 from beam_jobs.output import claim_output
@@ -52,21 +51,15 @@ def run(
     plan.check()
     require_price(config.execution)
     build_options(config.execution.runner, beam_args, flags(config.execution))
-    if not forgetting and forgotten_list(plan.run).pending:
-        progress.warn(
-            f"{plan.run.output}: something was not forgotten to the end: old results still hold it; run "
-            "mining forget again"
-        )
+    if not forgetting:
+        warn_of_forgetting(plan)
     claim_output(plan.run, replace(config, mining=effective(config.mining)))
     worked = False
     for name in STAGES:
         with timed_stage(name):
             found = stages_of(plan, name) if name in stages else ()
             worked |= _run_stage(name, found, beam_args, progress)
-    if "pairs" in stages:
-        for stage in plan.pairs():
-            stage.restate()
-    require_complete(plan)
+    conclude(plan, stages)
     return worked
 
 

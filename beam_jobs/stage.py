@@ -32,7 +32,9 @@ from mining.io.dataset import (
     write_receipt,
 )
 from mining.io.filesystem import Storage
+from mining.io.forgotten import ForgottenList, read_forgotten
 
+FORGOTTEN = "forgotten.json"  # in the state folder
 _LOG = logging.getLogger(__name__)
 
 
@@ -61,10 +63,13 @@ class Run:
     Attributes:
         config: of the run.
         limit: when whoever does its units begins no further one.
+        forgotten: state of the list of what was forgotten, before anything was planned; None: the
+            list may change meanwhile.
     """
 
     config: Config
     limit: Limit = field(default_factory=Limit)
+    forgotten: str | None = None
 
     @property
     def output(self) -> str:
@@ -83,6 +88,27 @@ class Run:
     def state(self, *names: str) -> str:
         """Folder or file of receipts and intermediate results."""
         return "/".join((self.output, "_state", *names))
+
+    def forgotten_list(self) -> ForgottenList:
+        """What was forgotten in the output.
+
+        Raises:
+            DatasetError: if the list is damaged.
+        """
+        return read_forgotten(self.state(FORGOTTEN), self.storage)
+
+    def require_same_forgotten(self) -> None:
+        """Refuse to write what somebody else has forgotten since this was planned.
+
+        Raises:
+            DatasetError: if more was forgotten.
+        """
+        if self.forgotten is not None and self.forgotten_list().state != self.forgotten:
+            raise DatasetError(
+                f"{self.output}: must be left alone while something is forgotten in it, but more was "
+                "forgotten since this run began; run mining forget again, which removes what this run "
+                "still wrote, then the same command"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,8 +216,9 @@ class Stage(ABC):
             laws: (whole, parts) names of counters: each whole must equal the sum of its parts.
 
         Raises:
-            DatasetError: if rows were lost.
+            DatasetError: if rows were lost, or something was forgotten meanwhile.
         """
+        self.run.require_same_forgotten()
         counters = sum_counters(done)
         for whole, pieces in laws:
             total = sum(counters.get(piece, 0) for piece in pieces)
@@ -217,14 +244,17 @@ def do_unit(stage: Stage, phase: str, unit: Unit) -> Receipt | None:
 
     Raises:
         MiningError: what the unit raised.
+        DatasetError: something was forgotten meanwhile: before the unit, or while it was done.
         CapacityError: out of memory.
     """
     folder, storage = stage.receipts_folder(phase), stage.run.storage
     if read_receipt(folder, unit.key, storage) is not None:
         return None
+    stage.run.require_same_forgotten()
     try:
         with timed_unit(stage.name, stage.subject, phase, unit.key):
             receipt = stage.process(phase, unit)
+            stage.run.require_same_forgotten()
             write_receipt(folder, receipt, storage)
     except (DatasetError, InputError):
         # Another worker may have done this very unit, and one have finished the stage since: what

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from beam_jobs.announced import announce
-from beam_jobs.complete import require_complete
+from beam_jobs.complete import conclude, warn_of_forgetting
 from beam_jobs.limit import require_price
 from beam_jobs.output import claim_output
 from beam_jobs.plan import Plan
@@ -72,6 +72,7 @@ class Worker:
             MiningError: for whatever is wrong; finished work stays and is not done again.
         """
         self.plan.check()
+        warn_of_forgetting(self.plan)
         config = self.plan.run.config
         require_price(config.execution)
         claim_output(self.plan.run, replace(config, mining=effective(config.mining)))
@@ -82,7 +83,7 @@ class Worker:
                     self._stages(stages)
                 else:
                     self._wait_for_others(stages)
-        require_complete(self.plan)
+        conclude(self.plan, names)
 
     def _stages(self, stages: Sequence[Stage]) -> None:
         """The share of stages of one kind, phase by phase, and their end."""

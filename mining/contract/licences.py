@@ -35,24 +35,55 @@ _NOT_COMMERCIAL = (
     # commerce, but no adaptations
     r"cc-by-nd.*",
 )  # fmt: skip
+# Of https://spdx.org/licenses/exceptions-index.html: each only adds a permission. Whatever else follows
+# a WITH may take one away, as Commons-Clause does.
+_EXCEPTIONS = (
+    "autoconf-exception-2.0", "autoconf-exception-3.0", "bison-exception-2.2", "bootloader-exception",
+    "classpath-exception-2.0", "ecos-exception-2.0", "font-exception-2.0", "gcc-exception-2.0",
+    "gcc-exception-3.1", "gnu-javamail-exception", "gpl-3.0-linking-exception", "gpl-cc-1.0",
+    "lgpl-3.0-linking-exception", "libtool-exception", "linux-syscall-note", "llvm-exception",
+    "ocaml-lgpl-linking-exception", "openjdk-assembly-exception-1.0", "qt-gpl-exception-1.0",
+    "qt-lgpl-exception-1.1", "swift-exception", "universal-foss-exception-1.0",
+    "wxwindows-exception-3.1",
+)  # fmt: skip
 
 
 def allows_commerce(licence: str) -> bool | None:
     """Whether a licence allows commercial use; None: the table does not know it.
 
     Args:
-        licence: an SPDX identifier, or a simple expression: of ``A AND B`` both must, of ``A OR B``
-            one; or the model hub's identifier.
+        licence: an SPDX identifier, or an expression: of ``A AND B`` both must, of ``A OR B`` one; what
+            stands in brackets is one; or the model hub's identifier.
     """
-    for connective, of in ((" OR ", _any), (" AND ", _all)):
-        parts = re.split(connective, licence, flags=re.IGNORECASE)
+    for connective, of in (("or", _any), ("and", _all)):
+        parts = _parts(licence, connective)
         if len(parts) > 1:
             return of([allows_commerce(part) for part in parts])
-    name = re.split(" WITH ", licence, flags=re.IGNORECASE)[0]
+    if (inner := re.fullmatch(r"\s*\((.*)\)\s*", licence, flags=re.DOTALL)) is not None:
+        return allows_commerce(
+            inner[1]
+        )  # one pair of brackets: two would have a connective between
+    name, *exceptions = re.split(r"\s+with\s+", licence, flags=re.IGNORECASE)
+    if any(one.strip().lower() not in _EXCEPTIONS for one in exceptions):
+        return None
     name = re.sub(r"[\s_]+", "-", name.strip().lower())
     if any(re.fullmatch(pattern, name) for pattern in _NOT_COMMERCIAL):
         return False
     return True if any(re.fullmatch(pattern, name) for pattern in _COMMERCIAL) else None
+
+
+def _parts(licence: str, connective: str) -> list[str]:
+    """What a connective joins outside of all brackets; where brackets do not match, it joins nothing."""
+    parts, depth = [""], 0
+    for piece in re.split(rf"([()]|\s+{connective}\s+)", licence, flags=re.IGNORECASE):
+        depth += {"(": 1, ")": -1}.get(piece, 0)
+        if depth < 0:
+            return [licence]
+        if depth == 0 and piece.strip().lower() == connective and piece != piece.strip():
+            parts.append("")
+        else:
+            parts[-1] += piece
+    return parts if depth == 0 else [licence]
 
 
 def _any(found: list[bool | None]) -> bool | None:

@@ -7,6 +7,7 @@ digest, so the list is no place for secrets that are easily guessed.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -91,6 +92,12 @@ class ForgottenList:
         nothing = Forgotten()
         return self.corpora.get(corpus, nothing) | self.corpora.get(EVERYWHERE, nothing)
 
+    @property
+    def state(self) -> str:
+        """Digest of what was forgotten, to tell whether more was since; not of whether it is pending."""
+        entries = _plain(self.corpora)
+        return digest_of_name(json.dumps(entries, sort_keys=True)) if entries else ""
+
     def with_more(self, more: Mapping[str, Forgotten]) -> ForgottenList:
         """The list and more, pending."""
         merged = dict(self.corpora)
@@ -125,9 +132,12 @@ def read_forgotten(uri: str, storage: Storage) -> ForgottenList:
 
 def write_forgotten(uri: str, found: ForgottenList, storage: Storage) -> None:
     """Write a list, all at once or not at all."""
-    corpora: dict[str, Any] = {
-        name: {f.name: sorted(getattr(entry, f.name)) for f in fields(entry)}
-        for name, entry in found.corpora.items()
-    }
-    value = {"schema": _SCHEMA, "pending": found.pending, "corpora": corpora}
+    value = {"schema": _SCHEMA, "pending": found.pending, "corpora": _plain(found.corpora)}
     write_json(uri, value, storage)
+
+
+def _plain(corpora: Mapping[str, Forgotten]) -> dict[str, Any]:
+    return {
+        name: {f.name: sorted(getattr(entry, f.name)) for f in fields(entry)}
+        for name, entry in corpora.items()
+    }

@@ -17,10 +17,20 @@ import yaml
 
 from beam_jobs import forget_purge
 from beam_jobs.forget_search import Search
+from beam_jobs.forgotten import list_of
 from beam_jobs.knn import Knn
 from beam_jobs.pairs import Pairs
+from beam_jobs.plan import Plan
 from beam_jobs.prepare import Prepare
-from mining.contract.errors import IncompleteError
+from beam_jobs.progress import Progress
+from beam_jobs.run import run as run_plan
+from beam_jobs.sequence import STAGES
+from beam_jobs.stage import Unit
+from beam_jobs.worker import Shard, Worker
+from mining.config import load_config
+from mining.contract.errors import DatasetError, IncompleteError
+from mining.io.dataset import Receipt
+from mining.io.forgotten import Forgotten, ForgottenList, write_forgotten
 from tests.end_to_end.conftest import Outcome, World, pairs_digest
 from tests.end_to_end.forgetting import cells, holding
 from tests.end_to_end.object_stores import s3_store
@@ -184,6 +194,53 @@ def stop_at(what: str, patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_beam")
+@pytest.mark.parametrize("by", ["run", "work"])
+def test_who_began_before_a_forgetting_writes_nothing_after_it(
+    world: World, mining: Cli, by: str
+) -> None:
+    run(world, mining)
+    plan = Plan(load_config(str(world.config)), Progress(quiet=True))
+    plan.prepare()  # knows the corpus as it was
+    forget(world, mining, DOCUMENT)
+    with pytest.raises(DatasetError, match="more was forgotten since this run began"):
+        begun_before(plan, by)
+    assert holding(world.output, [DOCUMENT, TEXT]) == {}
+    again = Plan(load_config(str(world.config)), Progress(quiet=True))
+    forget(world, mining, DOCUMENT)  # nothing new
+    begun_before(again, by)
+
+
+def begun_before(plan: Plan, by: str) -> None:
+    if by == "run":
+        run_plan(plan, STAGES, [], plan.progress)
+    else:
+        shard = Shard(index=0, count=1)
+        Worker(plan=plan, shard=shard, wait_s=1, progress=plan.progress).work(STAGES)
+
+
+@pytest.mark.usefixtures("no_beam")
+def test_a_unit_during_which_something_was_forgotten_is_not_done(
+    world: World, mining: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = Prepare.process
+
+    def meanwhile(stage: Prepare, phase: str, unit: Unit) -> Receipt:
+        done = process(stage, phase, unit)
+        listed = ForgottenList().with_more({"texts": Forgotten.of(ids=[DOCUMENT])})
+        write_forgotten(list_of(stage.run), listed, stage.run.storage)
+        return done
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Prepare, "process", meanwhile)
+        refused = mining("work", "all", "--config", world.config)
+    assert refused.code == 3
+    assert "run mining forget again" in refused.err
+    assert not list((world.output / "_state/prepare").rglob("read/*.json"))
+    forget(world, mining, DOCUMENT)
+    assert holding(world.output, [DOCUMENT, TEXT]) == {}
+
+
+@pytest.mark.usefixtures("no_beam")
 def test_other_language_pairs_and_corpora_are_left_alone(world: World, mining: Cli) -> None:
     rows = "id\tlang\ttext\n" + "".join(
         f"{DOCUMENT if n == 5 else f'other-{n}'}\t{lang}\tother {lang} {n} things\n"
@@ -332,7 +389,7 @@ def test_files_that_were_left_out_keep_nothing(
     def lacking(plan: object) -> None:
         raise IncompleteError("corpora.texts: must be read whole, but is not")
 
-    monkeypatch.setattr("beam_jobs.run.require_complete", lacking)
+    monkeypatch.setattr("beam_jobs.complete.require_complete", lacking)
     done = forget(world, mining, DOCUMENT)
     assert "warning: corpora.texts: must be read whole, but is not" in done.err
     assert holding(world.output, [DOCUMENT, TEXT]) == {}

@@ -119,6 +119,49 @@ def test_by_the_id_of_its_list(speech: SpeechWorld, mining: Cli) -> None:
     assert uris == set(left)
 
 
+def with_a_second_corpus(speech: SpeechWorld) -> None:
+    """``more``: two recordings, and a copy of a recording of ``talks`` under a name of its own."""
+    small(speech)
+    without(speech, COPY[1])
+    for name in ("copy.wav", "eng/harbour.flac", "deu/harbour.opus"):
+        path = speech.folder / "more" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes((speech.audio / (GONE if name == "copy.wav" else name)).read_bytes())
+    rows = ["copy.wav\teng\tc", "eng/harbour.flac\teng\th", "deu/harbour.opus\tdeu\td"]
+    (speech.folder / "more.tsv").write_text("\n".join(["path\tlang\ttalk", *rows]) + "\n")
+    corpora, tasks = speech.settings["corpora"], speech.settings["tasks"]
+    places = {"uri": str(speech.folder / "more.tsv"), "audio_root": str(speech.folder / "more")}
+    corpora["more"] = corpora["talks"] | places
+    tasks["mt"] = {"source": "more", "target": "texts"}
+    speech.change(corpora=corpora, tasks=tasks)
+
+
+@pytest.mark.usefixtures("no_beam")
+def test_a_copy_in_another_corpus(speech: SpeechWorld, mining: Cli) -> None:
+    with_a_second_corpus(speech)
+    mined(speech, mining)
+    needles = [*set(traces(speech)) - {COPY[1]}, "copy.wav"]
+    hashes = {path.name for path in (speech.output / "regions/more").iterdir()}
+    # in the one that is named only
+    done = mining("forget", GONE, "--corpus", "talks", "--config", speech.config)
+    assert done.code == 0, done.err
+    assert {path.name for path in (speech.output / "regions/more").iterdir()} == hashes
+    assert set(holding(speech.output, needles)) == set(needles) - {GONE}
+    done = mining("forget", GONE, "--config", speech.config)
+    assert done.code == 0, done.err
+    assert "more: forgotten: files 1, recordings 1" in done.out
+    assert holding(speech.output, needles) == {}
+    assert {path.name for path in (speech.output / "regions/more").iterdir()}.isdisjoint(hashes)
+    assert "nothing to do" in mined(speech, mining).err
+    digest = speech.digest()
+    without(speech, GONE, COPY[1])
+    listed = (speech.folder / "more.tsv").read_text().splitlines()
+    (speech.folder / "more.tsv").write_text("\n".join([listed[0], *listed[2:]]) + "\n")
+    other = speech.folder / "other"
+    mined(speech, mining, "--output", other)
+    assert pairs_digest(other) == digest
+
+
 @pytest.fixture(scope="module")
 def ears(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("encoders")

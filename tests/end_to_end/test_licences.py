@@ -51,6 +51,21 @@ def test_manifests_tell_licences_and_a_new_one_redoes_nothing(world: World, mini
 
 
 @pytest.mark.usefixtures("no_beam")
+def test_a_worker_without_beam_says_and_states_what_a_run_does(world: World, mining: Cli) -> None:
+    work = ("work", "all", "--config", world.config)
+    assert mining("run", "--config", world.config).code == 0
+    licensed(world, "CC-BY-4.0")
+    done = mining(*work)
+    assert (done.code, "warning" in done.err) == (0, False)
+    assert licences(world)["corpora"] == {"texts": "CC-BY-4.0"}
+    unfinished = {"schema": 1, "pending": True, "corpora": {}}
+    (world.output / "_state/forgotten.json").write_text(json.dumps(unfinished))
+    for command in (work, ("run", "--config", world.config)):
+        assert "warning: " in (err := mining(*command).err)
+        assert "run mining forget again" in err
+
+
+@pytest.mark.usefixtures("no_beam")
 def test_a_commercial_run_refuses_before_any_work(world: World, mining: Cli) -> None:
     run = ("run", "--config", world.config, "--commercial")
     refused = mining(*run)
