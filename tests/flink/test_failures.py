@@ -122,7 +122,7 @@ def test_stopped_and_gone_on_with(cluster: Cluster, texts: World, wanted: str) -
     run.send_signal(signal.SIGINT)
     stopped = ended(run)
     assert stopped.code == 130, stopped.err
-    assert "the same command goes on from here" in stopped.err
+    assert "go on with: mining run" in stopped.err
     found = mine("--config", texts.config, *cluster.through_jar())
     assert found.code == 0, found.err
     assert texts.digest() == wanted
