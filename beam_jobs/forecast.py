@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from beam_jobs.forecast_disk import TILES, disk_of
 from beam_jobs.forecast_fleet import simulated
 from beam_jobs.forecast_lines import corpus_lines, start_line, task_lines
-from beam_jobs.forecast_work import CANDIDATES_PER_S, Asked, count, whole_of
+from beam_jobs.forecast_work import CANDIDATES_PER_S, Asked, Whole, count, whole_of
 from beam_jobs.pilot import Pilot, run_pilots
 from beam_jobs.plan import Plan
 from beam_jobs.sampling import Counted
@@ -41,7 +41,7 @@ def forecast(plan: Plan, asked: Asked) -> Estimate:
     execution = plan.run.config.execution
     plan.progress.say("measuring the search for neighbours")
     kernels = measure_kernels(card.dim, settings.k, execution.threads)
-    choice = _backend(plan, card.dim)
+    choice = _backend(plan, whole, card.dim)
     kernel = kernels[choice.backend]
     lines = [
         *start_line(pilots),
@@ -71,12 +71,17 @@ def forecast(plan: Plan, asked: Asked) -> Estimate:
     )
 
 
-def _backend(plan: Plan, dim: int) -> Choice:
-    """What searches a full tile, and why."""
+def _backend(plan: Plan, whole: Whole, dim: int) -> Choice:
+    """What searches the tiles of the largest language pair, and why."""
     execution = plan.run.config.execution
     if execution.backend != AUTO:
         return Choice(backend=execution.backend, reason="execution.backend says so")
-    return choose_backend(execution.tile_rows, execution.tile_rows, dim)
+    largest = max(
+        (pool for task in whole.tasks.values() for pool in task.pools),
+        key=lambda pool: pool.rows * pool.columns,
+    )
+    height, width = largest.rows / largest.row_blocks, largest.columns / largest.column_blocks
+    return choose_backend(round(height), round(width), dim)
 
 
 def _on_gpu(config: Config) -> bool:
