@@ -118,9 +118,8 @@ class Attempt:
             return [], []
         folder, _, own = self._sign.rpartition("/")
         signs, dead, unknown = times_of(folder, self._storage), [], []
-        now = signs.get(
-            own
-        )  # just written: the storage's own clock, whatever that of each host says
+        # just written: the storage's own clock, whatever that of each host says
+        now = signs.get(own)
         for one in begun:
             name = _sign(self._uri, one[0]).rpartition("/")[2]
             if name not in signs or is_running(one[0]):

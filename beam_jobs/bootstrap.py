@@ -28,8 +28,7 @@ from beam_jobs.evaluation import judge
 from beam_jobs.plan import Plan
 from beam_jobs.progress import Progress
 from beam_jobs.run import run
-from beam_jobs.sequence import STAGES
-from beam_jobs.stage import storage_of
+from beam_jobs.stage import STAGES, storage_of
 from encoders.dual.folder import written_whole
 from encoders.train.config import decisive as decisive_training
 from encoders.train.run import train

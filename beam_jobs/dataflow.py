@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 from mining.config import Config, Execution
 from mining.config.dataflow import BUCKET_FOLDER, Dataflow, StageResources
-from mining.config.model import DATAFLOW, DocumentPairs
+from mining.config.execution import DATAFLOW
+from mining.config.model import DocumentPairs
 from mining.contract.errors import ConfigError
 from mining.contract.uris import canonical_uri
 from mining.filter import shipped_sets

@@ -24,7 +24,7 @@ from beam_jobs.prepare_speech import PrepareSpeech
 from beam_jobs.stage import Stage
 from beam_jobs.tokenize import Tokenize
 from beam_jobs.transcribe import Transcribe
-from mining.config.model import DATAFLOW
+from mining.config.execution import DATAFLOW
 from mining.contract.errors import ConfigError, DatasetError, InputError
 from mining.contract.schemas import SPEECH
 from mining.contract.uris import canonical_uri

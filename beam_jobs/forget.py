@@ -8,7 +8,7 @@ had run before are run again; old results are removed; every file is looked thro
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -32,8 +32,8 @@ from beam_jobs.prepare_speech import PrepareSpeech
 from beam_jobs.progress import Progress
 from beam_jobs.run import run
 from beam_jobs.runners import build_options
-from beam_jobs.sequence import STAGES
-from beam_jobs.stage import Run, Stage
+from beam_jobs.sequence import stages_of
+from beam_jobs.stage import STAGES, Run, Stage
 from beam_jobs.thresholds import effective
 from mining.config import Config
 from mining.contract.errors import ConfigError, IncompleteError, InputError
@@ -42,24 +42,13 @@ from mining.io.filesystem import list_glob
 from mining.io.forgotten import EVERYWHERE, Forgotten, digest_of_name, write_forgotten
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What forgetting did.
-
-    Attributes:
-        lines: for the user.
-    """
-
-    lines: tuple[str, ...]
-
-
 def forget(
     config: Config,
     names: Sequence[str],
     corpus: str | None,
     beam_args: Sequence[str],
     progress: Progress,
-) -> Outcome:
+) -> tuple[str, ...]:
     """Forget recordings, documents or files.
 
     Args:
@@ -68,6 +57,9 @@ def forget(
         corpus: look in this one only.
         beam_args: further Beam options.
         progress: shown while it runs.
+
+    Returns:
+        Lines that say what was done.
 
     Raises:
         InputError: if a name stands for nothing, or nothing would be left of a corpus; nothing is
@@ -99,7 +91,7 @@ def forget(
     files = search.files()
     discard(plan.run)
     write_forgotten(list_of(plan.run), replace(listed, pending=False), plan.run.storage)
-    return Outcome(lines=tuple(_lines(by_corpus, removed, search, files, begun)))
+    return tuple(_lines(by_corpus, removed, search, files, begun))
 
 
 def _checked(
@@ -211,7 +203,7 @@ def _clean(
     plan: Plan, begun: Sequence[str], affected: Iterable[str], trace: pa.Table
 ) -> tuple[Removed, Search]:
     """Remove old results of the corpora and their tasks; make ready to look for what is left."""
-    stages: list[Stage] = [stage for name in begun for stage in getattr(plan, name)()]
+    stages = [stage for name in begun for stage in stages_of(plan, name)]
     for stage in stages:
         if isinstance(stage, Knn):
             stage.tidy()  # a run that was killed may have left tiles

@@ -65,15 +65,8 @@ class _Facts:
 
 @dataclass(frozen=True, kw_only=True)
 class Knn(Neighbors):
-    """Neighbours of one task among all rows of the other side.
+    """Neighbours of one task among all rows of the other side."""
 
-    Attributes:
-        index: ``exact``, or an approximate index of every block.
-        probes: lists of it that a query looks into.
-    """
-
-    index: str = EXACT
-    probes: int = 1
     phases: ClassVar[tuple[str, ...]] = ("blocks", "tiles", "merge")
     version: ClassVar[int] = 2
 
@@ -81,14 +74,22 @@ class Knn(Neighbors):
     def hash(self) -> str:
         """Decided by the embeddings' bytes, the languages and k; by an index and its blocks."""
         decides = dict(self.decides())
-        if self.index != EXACT:
-            decides["index"] = (self.index, self.probes, self.run.config.execution.tile_rows)
+        if self._index != EXACT:
+            tile_rows = self.run.config.execution.tile_rows
+            decides["index"] = (self._index, self.run.config.mining.probes, tile_rows)
         return self.hash_of(decides)
+
+    @property
+    def _index(self) -> str:
+        """``exact``, or an approximate index of every block."""
+        return self.run.config.mining.index
 
     def _how(self, direction: str) -> str:
         """What of a search of two blocks decides its result."""
         k = self.k_of(direction)
-        return f"{k}" if self.index == EXACT else f"{k} {self.index} {self.probes}"
+        return (
+            f"{k}" if self._index == EXACT else f"{k} {self._index} {self.run.config.mining.probes}"
+        )
 
     @property
     def _tiles(self) -> Tiles:
@@ -232,12 +233,13 @@ class Knn(Neighbors):
     def _found(self, x: Stored, y: Stored) -> tuple[tuple[TopK, TopK], Recall | None]:
         execution = self.run.config.execution
         k, back, threads = self.forward_k, self.backward_k, execution.threads
-        if self.index == EXACT or min(len(x), len(y)) < fewest_rows(self.index):
+        if self._index == EXACT or min(len(x), len(y)) < fewest_rows(self._index):
             backend = execution.backend
             return search_arrays(x, y, k, backward_k=back, backend=backend, threads=threads), None
         found = approximate_arrays(
-            x, y, k, index=self.index, probes=self.probes, backward_k=back, threads=threads
-        )
+            x, y, k, index=self._index, probes=self.run.config.mining.probes, backward_k=back,
+            threads=threads,
+        )  # fmt: skip
         return found, measure_recall(x, y, found, sample=_SAMPLED, threads=threads)
 
     def _merge(self, unit: Unit) -> Receipt:
@@ -340,13 +342,13 @@ class Knn(Neighbors):
         searched = sum(receipt.counters["tiles_searched"] for receipt in done)
         if searched != len(done):
             told.append(f"{searched} of {len(done)} tiles were searched, the others are kept ones")
-        if self.index != EXACT and searched:
+        if self._index != EXACT and searched:
             counts = sum_counters(done)
             names = [field.name for field in fields(Recall)]
             seen = Recall(**{name: counts.get(_RECALL + name, 0) for name in names})
             told.append(
-                f"{self.index}, {self.probes} lists a query: {seen}"
+                f"{self._index}, {self.run.config.mining.probes} lists a query: {seen}"
                 if seen.queries
-                else f"all blocks were too small for {self.index} and were searched exactly"
+                else f"all blocks were too small for {self._index} and were searched exactly"
             )
         return f"{self.subject}: {'; '.join(told)}" if told else ""

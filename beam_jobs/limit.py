@@ -6,7 +6,7 @@ import os
 import time
 from dataclasses import dataclass
 
-from mining.config.model import Execution
+from mining.config.execution import Execution
 from mining.contract.errors import ConfigError, LimitReachedError
 
 _HOUR_S = 3600.0

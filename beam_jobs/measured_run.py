@@ -66,7 +66,7 @@ def _spans(path: str, started: float) -> list[Span]:
     from beam_jobs.plan import Plan
     from beam_jobs.progress import Silence
     from beam_jobs.run import run
-    from beam_jobs.sequence import STAGES
+    from beam_jobs.stage import STAGES
     from mining.config import load_config
 
     progress = Silence()  # of a sample's languages and thresholds nothing is to be said

@@ -43,15 +43,7 @@ def claim_output(run: Run, resolved: Config) -> None:
 
 
 def check_output(run: Run, resolved: Config) -> None:
-    """Check that a run of this config may write to its folder; write nothing.
-
-    Args:
-        run: whose folder.
-        resolved: its config with everything filled in.
-
-    Raises:
-        ConfigError: if the folder holds other things, or the results of another config.
-    """
+    """What :func:`claim_output` refuses; writes nothing."""
     uri, storage = f"{run.output}/{_RESOLVED}", run.storage
     # another worker may have claimed it, and begun, between the two looks: so there is a third
     others = not exists(uri, storage) and list_glob(run.output, storage)

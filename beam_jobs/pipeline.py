@@ -21,7 +21,7 @@ from beam_jobs.progress import Progress
 from beam_jobs.runners import LOCAL, blame, build_options, gist
 from beam_jobs.stage import Stage, Unit, do_unit, units_left
 from mining.config import Execution
-from mining.config.model import DATAFLOW
+from mining.config.execution import DATAFLOW
 from mining.contract.errors import ConfigError, MiningError
 
 Work = tuple[int, Unit]  # index of the stage, and its unit

@@ -22,7 +22,7 @@ from beam_jobs.prepare import Prepare
 from beam_jobs.prepare_speech import PrepareSpeech
 from beam_jobs.progress import Progress
 from beam_jobs.recordings import CorpusFrames
-from beam_jobs.stage import Run
+from beam_jobs.stage import Run, reasons_of
 from beam_jobs.tasks import LangPair, language_pairs, overlaps, pool_sizes
 from beam_jobs.thresholds import calibration, resolve_thresholds, score_settings
 from beam_jobs.tokenize import Tokenize
@@ -31,7 +31,7 @@ from encoders import EncoderCard, require_device
 from encoders.audio_tokens.card import AudioTokenizerCard
 from encoders.recognise import RecogniserCard
 from mining.config import Config
-from mining.config.model import EXACT, DocumentPairs, Task
+from mining.config.model import DocumentPairs, Task
 from mining.contract.errors import ConfigError, DatasetError, InputError
 from mining.contract.model_ref import RecogniserRef
 from mining.contract.schemas import SPEECH
@@ -77,12 +77,7 @@ class Plan:
         if config.execution.commercial:
             require_commercial(self._licences(self.corpora))
         settings = score_settings(config.mining)
-        for name, task in config.tasks.items():
-            if task.documents is not None and config.mining.index != EXACT:
-                raise ConfigError(
-                    f"mining.index: must be exact, since tasks.{name} mines within documents, but is "
-                    f"{config.mining.index}"
-                )
+        for task in config.tasks.values():
             calibration(config.mining, settings, config.model_of(task.sources[0]), self.run.storage)
             self._document_pairs(task)
         if config.execution.device == "cuda":
@@ -216,7 +211,7 @@ class Plan:
         if not manifest.rows:
             raise InputError(
                 f"corpora.{corpus}: must hold at least one segment with a transcript, but has none "
-                f"({_reasons(manifest)}); see {stage.rejects_folder()}"
+                f"({reasons_of(manifest)}); see {stage.rejects_folder()}"
             )
         return manifest
 
@@ -242,7 +237,7 @@ class Plan:
         if not manifest.rows:
             raise InputError(
                 f"corpora.{corpus}: must hold at least one segment, but has none "
-                f"({manifest.counters.get('rows_in', 0)} rows read; {_reasons(manifest)}); see "
+                f"({manifest.counters.get('rows_in', 0)} rows read; {reasons_of(manifest)}); see "
                 f"{stage.rejects_folder()}"
             )
         self._warn_of_guard(corpus, manifest)
@@ -289,7 +284,7 @@ class Plan:
             if not manifest.rows:
                 raise InputError(
                     f"corpora.{stage.subject}: must have embeddings, but has none "
-                    f"({_reasons(manifest)}); see {stage.rejects_folder()}"
+                    f"({reasons_of(manifest)}); see {stage.rejects_folder()}"
                 )
             found[stage.subject] = Dataset(manifest=manifest, folder=stage.folder)
         return found
@@ -335,8 +330,7 @@ class Plan:
             "backward_k": self._k(task.sources),
         }
         if task.documents is None:
-            mining = self.run.config.mining
-            return Knn(**what, index=mining.index, probes=mining.probes)
+            return Knn(**what)
         documents = self._document_pairs(task)
         sides = [[dataset.manifest for dataset in side] for side in (sources, targets)]
         rows = max(sum(pool_sizes(pair, *sides)) for pair in lang_pairs)
@@ -398,10 +392,3 @@ class Plan:
                 )
             )
         return stages
-
-
-def _reasons(manifest: Manifest) -> str:
-    """Rejects by reason, for a message."""
-    counters = manifest.counters.items()
-    found = [f"{count} {name}" for name, count in counters if name.startswith("rejected.")]
-    return ", ".join(found) or "none rejected"

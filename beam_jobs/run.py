@@ -15,9 +15,9 @@ from beam_jobs.pipeline import run_stages
 from beam_jobs.plan import Plan
 from beam_jobs.progress import Progress
 from beam_jobs.runners import build_options
-from beam_jobs.sequence import STAGES, by_kind, stages_of
+from beam_jobs.sequence import by_kind, stages_of
 from beam_jobs.speed import is_fresh, speed
-from beam_jobs.stage import Stage
+from beam_jobs.stage import STAGES, Stage
 from beam_jobs.thresholds import effective
 
 

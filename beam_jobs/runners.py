@@ -15,7 +15,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.portability.portable_runner import PortableRunner
 
 from beam_jobs.dataflow import check_buckets
-from mining.config.model import DATAFLOW
+from mining.config.execution import DATAFLOW
 from mining.contract.errors import CapacityError, ConfigError, MiningError
 
 LOCAL = "DirectRunner"

@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from beam_jobs.plan import Plan
 from beam_jobs.stage import Stage
 
-STAGES = ("prepare", "transcribe", "tokenize", "embed", "knn", "pairs")
-
 
 def stages_of(plan: Plan, name: str) -> Sequence[Stage]:
     """The stages of a name, one a corpus or task; those before must be finished.

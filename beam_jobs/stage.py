@@ -34,6 +34,7 @@ from mining.io.dataset import (
 from mining.io.filesystem import Storage
 from mining.io.forgotten import ForgottenList, read_forgotten
 
+STAGES = ("prepare", "transcribe", "tokenize", "embed", "knn", "pairs")  # of a run, in order
 FORGOTTEN = "forgotten.json"  # in the state folder
 _LOG = logging.getLogger(__name__)
 
@@ -292,3 +293,10 @@ def reason_counters(rejects: pa.Table) -> dict[str, int]:
     if unknown:
         raise DatasetError(f"rejects: reasons must be of the closed set, but {unknown} are not")
     return {f"rejected.{one['values']}": one["counts"] for one in counted}
+
+
+def reasons_of(manifest: Manifest) -> str:
+    """Rejects by reason, for a message."""
+    counters = manifest.counters.items()
+    found = [f"{count} {name}" for name, count in counters if name.startswith("rejected.")]
+    return ", ".join(found) or "none rejected"

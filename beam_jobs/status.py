@@ -11,13 +11,13 @@ from beam_jobs.announced import Announced, announced, begun_at
 from beam_jobs.output import read_resolved
 from beam_jobs.pace import duration, often
 from beam_jobs.reading import INCOMPLETE
+from beam_jobs.stage import STAGES
 from mining.contract.errors import InputError
 from mining.contract.uris import canonical_uri
 from mining.io.dataset import Receipt, has_manifest, read_manifest, read_receipt, sum_counters
 from mining.io.filesystem import Storage
 from mining.io.times import times_of
 
-_STAGES = ("prepare", "transcribe", "tokenize", "embed", "knn", "pairs")
 _OF_CORPORA = ("prepare", "embed")  # stages that every corpus has; the other two only some
 _OF_TASKS = ("knn", "pairs")
 _IN = ("rows_in", "segments_in", "regions", "rows", "candidates")
@@ -85,7 +85,7 @@ def _wanted(config: Mapping[str, Any], begun: set[tuple[str, str]]) -> Iterator[
         for side in (task["source"], task["target"]):
             names |= dict.fromkeys(side if isinstance(side, list) else [side])
     corpora = [name for name in config["corpora"] if name in names]
-    for stage in _STAGES:
+    for stage in STAGES:
         for subject in config["tasks"] if stage in _OF_TASKS else corpora:
             if stage in (*_OF_CORPORA, *_OF_TASKS) or (stage, subject) in begun:
                 yield stage, subject

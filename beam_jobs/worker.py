@@ -17,8 +17,8 @@ from beam_jobs.limit import require_price
 from beam_jobs.output import claim_output
 from beam_jobs.plan import Plan
 from beam_jobs.progress import Progress
-from beam_jobs.sequence import STAGES, by_kind, stages_of
-from beam_jobs.stage import Stage, Unit, do_unit, units_left
+from beam_jobs.sequence import by_kind, stages_of
+from beam_jobs.stage import STAGES, Stage, Unit, do_unit, units_left
 from beam_jobs.thresholds import effective
 from beam_jobs.waiting import Waiting
 from mining.io.dataset import receipts_there

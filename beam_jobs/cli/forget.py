@@ -43,6 +43,6 @@ def forget_command(
     names = [one for one in arguments if not one.startswith("--")]
     beam_args = [one for one in arguments if one.startswith("--")]
     progress = Progress(quiet=quiet)
-    for line in forget(config, names, corpus, beam_args, progress).lines:
+    for line in forget(config, names, corpus, beam_args, progress):
         click.echo(line)
     progress.say("done")

@@ -13,7 +13,7 @@ import click
 from beam_jobs.cli.options import config_options, read_config
 from beam_jobs.progress import Progress
 from mining.config import Config
-from mining.config.model import Rates
+from mining.config.execution import Rates
 from mining.contract.errors import ConfigError, InputError
 from mining.contract.languages import canonical_language
 from mining.contract.schemas import SPEECH, TEXT

@@ -47,7 +47,7 @@ def run_command(
     config = read_config(config_path, overrides, output, runner)
     from beam_jobs.plan import Plan
     from beam_jobs.run import run
-    from beam_jobs.sequence import STAGES
+    from beam_jobs.stage import STAGES
     from beam_jobs.summary import summarise
 
     progress = Progress(quiet=quiet)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import yaml
 
 from mining.config.binding import bind
-from mining.config.model import Config, LangPairs
+from mining.config.model import EXACT, Config, LangPairs
 from mining.config.yaml_nodes import Node, parse_yaml
 from mining.contract.errors import ConfigError
 from mining.contract.languages import canonical_language
@@ -135,6 +135,11 @@ def _check_names(config: Config, root: Node, problems: list[str]) -> None:
                     f"{where}: tasks.{name}.documents: corpora.{corpus} must name its documents' ids in "
                     "columns.id, but does not"
                 )
+        if task.documents is not None and config.mining.index != EXACT:
+            problems.append(
+                f"{where}: mining.index: must be exact, since tasks.{name} mines within documents, but "
+                f"is {config.mining.index}"
+            )
         codes: tuple[str, ...] = ()
         if isinstance(task.langs, LangPairs):
             codes = (*task.langs.source, *task.langs.target)

@@ -10,9 +10,9 @@ import re
 
 UNKNOWN = "unknown"  # what is said where nothing says a licence
 
-# Names: the SPDX licence list (https://spdx.org/licenses) and the model hub's identifiers
-# (https://huggingface.co/docs/hub/repositories-licenses). What they allow: the licences' own texts, of
-# Creative Commons those at https://creativecommons.org/licenses.
+# Names as in the SPDX licence list (https://spdx.org/licenses) and on the model hub
+# (https://huggingface.co/docs/hub/repositories-licenses); these, and what the licences allow, were
+# written from memory of them, not looked up one by one.
 _COMMERCIAL = (
     # public domain and permissive
     r"cc0(-1\.0)?", r"public-domain", r"cc-pddc", r"pddl(-1\.0)?", r"unlicense", r"wtfpl", r"0bsd",
@@ -35,7 +35,7 @@ _NOT_COMMERCIAL = (
     # commerce, but no adaptations
     r"cc-by-nd.*",
 )  # fmt: skip
-# Of https://spdx.org/licenses/exceptions-index.html: each only adds a permission. Whatever else follows
+# Of the SPDX list of exceptions, likewise: each only adds a permission. Whatever else follows
 # a WITH may take one away, as Commons-Clause does.
 _EXCEPTIONS = (
     "autoconf-exception-2.0", "autoconf-exception-3.0", "bison-exception-2.2", "bootloader-exception",
@@ -60,9 +60,8 @@ def allows_commerce(licence: str) -> bool | None:
         if len(parts) > 1:
             return of([allows_commerce(part) for part in parts])
     if (inner := re.fullmatch(r"\s*\((.*)\)\s*", licence, flags=re.DOTALL)) is not None:
-        return allows_commerce(
-            inner[1]
-        )  # one pair of brackets: two would have a connective between
+        # one pair of brackets: two would have a connective between
+        return allows_commerce(inner[1])
     name, *exceptions = re.split(r"\s+with\s+", licence, flags=re.IGNORECASE)
     if any(one.strip().lower() not in _EXCEPTIONS for one in exceptions):
         return None

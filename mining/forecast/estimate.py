@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mining.config.model import Rates
+from mining.config.execution import Rates
 from mining.forecast.fleet import Fleet, Played
 
 ON_DEVICE = frozenset(

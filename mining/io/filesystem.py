@@ -8,7 +8,6 @@ or a :class:`StorageError` when an object store does not answer for long.
 from __future__ import annotations
 
 import bz2
-import errno
 import gzip
 import io
 import lzma
@@ -16,27 +15,23 @@ import os
 import re
 import secrets
 import tempfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO, TypeVar, cast
 
 import fsspec
 import pyarrow as pa
 
-from mining.contract.errors import CapacityError, ConfigError, InputError
+from mining.contract.errors import ConfigError, InputError
+from mining.io.naming import Naming
 from mining.io.patience import PatientFile, patiently
 
 T = TypeVar("T")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://+")
 _WILDCARD = re.compile(r"[*?\[]")
 _BUFFER_BYTES = 1 << 20
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-# Libraries under fsspec whose errors are not OSErrors (no credentials, no such endpoint).
-_CLIENT_LIBRARIES = frozenset({"aiobotocore", "aiohttp", "botocore", "gcsfs", "google", "s3fs"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,40 +70,6 @@ class _Place:
         return self.prefix + path.lstrip("/") if self.prefix else path
 
 
-class _Naming:
-    """Context in which errors of storage and of decompression become errors that name the URI."""
-
-    def __init__(self, uri: str) -> None:
-        self.uri = uri
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        if isinstance(error, OSError) and error.errno in _FULL:
-            raise CapacityError(
-                f"{self.uri}: disk full: {error.strerror}; nothing already written is lost; "
-                "free space and run the same command again"
-            ) from error
-        if isinstance(error, FileNotFoundError):
-            raise InputError(
-                f"{self.uri}: no such file, folder or bucket; check the path"
-            ) from error
-        if isinstance(error, PermissionError):
-            raise InputError(f"{self.uri}: permission denied; check access rights") from error
-        if isinstance(error, (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)):
-            raise InputError(
-                f"{self.uri}: must be a whole compressed file, but is cut or damaged ({error}); "
-                "fetch it again"
-            ) from error
-        if isinstance(error, OSError) or (
-            error is not None and type(error).__module__.split(".")[0] in _CLIENT_LIBRARIES
-        ):
-            raise InputError(f"{self.uri}: cannot be used: {error}") from error
-
-
 class _Decompressed(io.RawIOBase):
     """A decompressing stream whose errors name the URI."""
 
@@ -121,7 +82,7 @@ class _Decompressed(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        with _Naming(self._uri):
+        with Naming(self._uri):
             data = self._stream.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
@@ -186,7 +147,7 @@ def open_read(uri: str, storage: Storage) -> BinaryIO:
     place = _locate(uri, storage)
 
     def ask(call: Callable[[], Any]) -> Any:
-        with _Naming(uri):
+        with Naming(uri):
             return place.ask(call)
 
     file = ask(lambda: place.fs.open(place.path, "rb"))
@@ -208,7 +169,7 @@ def open_decompressed(uri: str, storage: Storage) -> BinaryIO:
     decompressor = _DECOMPRESSORS.get(compressed_suffix(uri))
     if decompressor is None:
         return source
-    with _Naming(uri):
+    with Naming(uri):
         stream = _Decompressed(decompressor(source), source, uri)
     return cast(BinaryIO, io.BufferedReader(stream, _BUFFER_BYTES))
 
@@ -223,7 +184,7 @@ def exists(uri: str, storage: Storage) -> bool:
     """Is there a file or a folder? An error other than "not there" raises InputError."""
     place = _locate(uri, storage)
     place.fs.invalidate_cache()
-    with _Naming(uri):
+    with Naming(uri):
         try:
             place.ask(lambda: place.fs.info(place.path))
         except (FileNotFoundError, NotADirectoryError):
@@ -235,7 +196,7 @@ def size(uri: str, storage: Storage) -> int:
     """Bytes of a file as stored. Raises InputError if it is missing."""
     place = _locate(uri, storage)
     place.fs.invalidate_cache()
-    with _Naming(uri):
+    with Naming(uri):
         return int(place.ask(lambda: place.fs.info(place.path))["size"])
 
 
@@ -247,7 +208,7 @@ def version(uri: str, storage: Storage) -> str:
     """
     place = _locate(uri, storage)
     place.fs.invalidate_cache()
-    with _Naming(uri):
+    with Naming(uri):
         info = place.ask(lambda: place.fs.info(place.path))
     keys = ("size", "mtime", "etag", "ETag", "md5Hash", "LastModified", "created")
     stamp = next((f"{key} {info[key]}" for key in keys[1:] if info.get(key)), "")
@@ -257,14 +218,14 @@ def version(uri: str, storage: Storage) -> str:
 def read_bytes(uri: str, storage: Storage) -> bytes:
     """The whole file. Raises InputError if it is missing."""
     place = _locate(uri, storage)
-    with _Naming(uri):
+    with Naming(uri):
         return cast(bytes, place.ask(lambda: place.fs.cat_file(place.path)))
 
 
 def remove(uri: str, storage: Storage) -> None:
     """Delete a file; nothing happens if there is none, as on S3, so that a retry may repeat."""
     place = _locate(uri, storage)
-    with _Naming(uri), suppress(FileNotFoundError):
+    with Naming(uri), suppress(FileNotFoundError):
         place.ask(lambda: place.fs.rm_file(place.path))
 
 
@@ -272,7 +233,7 @@ def remove_folder(uri: str, storage: Storage) -> None:
     """Delete a folder and all in it, hidden files included; nothing happens if there is none."""
     place = _locate(uri, storage)
     place.fs.invalidate_cache()
-    with _Naming(uri), suppress(FileNotFoundError):
+    with Naming(uri), suppress(FileNotFoundError):
         place.ask(lambda: place.fs.rm(place.path, recursive=True))
 
 
@@ -280,7 +241,7 @@ def entries_of(uri: str, storage: Storage) -> list[dict[str, Any]]:
     """What fsspec tells of everything right below a folder; nothing of one that is not there."""
     place = _locate(uri, storage)
     place.fs.invalidate_cache()
-    with _Naming(uri), suppress(FileNotFoundError, NotADirectoryError):
+    with Naming(uri), suppress(FileNotFoundError, NotADirectoryError):
         return list(place.ask(lambda: place.fs.ls(place.path, detail=True)))
     return []
 
@@ -305,7 +266,7 @@ def list_glob(pattern: str, storage: Storage, *, hidden: bool = False) -> list[s
     """
     place = _locate(pattern, storage)
     place.fs.invalidate_cache()
-    with _Naming(pattern):
+    with Naming(pattern):
         kind = _kind(place, place.path)
         if kind == "file":
             return [pattern]
@@ -386,7 +347,7 @@ def write_atomic(uri: str, data: bytes | Callable[[BinaryIO], object], storage: 
         InputError: not permitted, or no such bucket.
     """
     place = _locate(uri, storage)
-    with _Naming(uri):
+    with Naming(uri):
         if place.is_local:
             _write_local(Path(place.path), data)
         elif callable(data):

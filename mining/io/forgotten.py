@@ -14,8 +14,8 @@ from typing import Any
 
 from mining.contract.errors import DatasetError
 from mining.contract.uris import absolute
-from mining.io.dataset import read_json, write_json
-from mining.io.filesystem import Storage, exists
+from mining.io.dataset import read_json_if_there, write_json
+from mining.io.filesystem import Storage
 
 EVERYWHERE = "*"  # no corpus is called so: what is forgotten in all of them
 _SCHEMA = 1
@@ -112,9 +112,8 @@ def read_forgotten(uri: str, storage: Storage) -> ForgottenList:
     Raises:
         DatasetError: if it is damaged: what was forgotten would come back.
     """
-    if not exists(uri, storage):
+    if (value := read_json_if_there(uri, storage)) is None:
         return ForgottenList()
-    value = read_json(uri, storage)
     try:
         if value["schema"] != _SCHEMA:
             raise KeyError

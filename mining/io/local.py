@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mining.contract.uris import canonical_uri
-from mining.io.filesystem import Storage, _Naming, open_read
+from mining.io.filesystem import Storage, open_read
+from mining.io.naming import Naming
 
 _CHUNK_BYTES = 1 << 20
 
@@ -38,7 +39,7 @@ def local_file(uri: str, storage: Storage) -> Iterator[Path]:
             return
         with tempfile.TemporaryDirectory(prefix="mining-") as folder:
             path = Path(folder, "file")
-            with _Naming(uri), open(path, "xb") as copy:
+            with Naming(uri), open(path, "xb") as copy:
                 shutil.copyfileobj(source, copy, _CHUNK_BYTES)
             yield path
 
@@ -50,7 +51,7 @@ def file_digest(path: str | Path) -> str:
         InputError: missing, not a file, or not permitted.
     """
     digest = hashlib.blake2b(digest_size=16)
-    with open_read(str(path), Storage()) as file, _Naming(str(path)):
+    with open_read(str(path), Storage()) as file, Naming(str(path)):
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()

@@ -9,16 +9,22 @@ from __future__ import annotations
 import errno
 import io
 import logging
-import random
-import time
 from collections.abc import Callable
 from typing import Any, TypeVar
+
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_before_delay,
+    wait_random_exponential,
+)
 
 from mining.contract.errors import StorageError
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+_LONGEST_PAUSE_S = 30.0
 _PASSING_STATUS = (408, 429)  # and 500 or more
 _PASSING_ERRNO = frozenset(
     (
@@ -39,8 +45,6 @@ _PASSING_NAMES = frozenset(
         "TimeoutError", "TransportError",
     )
 )  # fmt: skip
-# pauses must not draw from the generators whose draws decide results
-_DRAW = random.Random()
 
 
 def patiently(uri: str, patience_s: float, ask: Callable[[], T]) -> T:
@@ -48,30 +52,35 @@ def patiently(uri: str, patience_s: float, ask: Callable[[], T]) -> T:
 
     Args:
         uri: for messages.
-        patience_s: how long it is asked again, in seconds from the first time; 0: never.
+        patience_s: within how many seconds from the first time it is asked again; 0: never.
         ask: may be called many times.
 
     Raises:
         StorageError: if the store is still out of order then.
         Exception: whatever else ``ask`` raises.
     """
-    end, pause = time.monotonic() + patience_s, _FIRST_PAUSE_S
-    while True:
-        try:
-            return ask()
-        except Exception as error:
-            if not is_passing(error):
-                raise
-            left = end - time.monotonic()
-            if left <= 0:
-                raise StorageError(
-                    f"{uri}: the storage must answer, but does not ({_gist(error)}); nothing already "
-                    "written is lost; run the same command again when it does"
-                ) from error
-            if pause == _FIRST_PAUSE_S:
-                _LOG.warning("%s: %s; asked again for %.0f s", uri, _gist(error), left)
-        time.sleep(min(left, pause * _DRAW.uniform(0.5, 1.0)))
-        pause = min(2 * pause, _LONGEST_PAUSE_S)
+    again = Retrying(
+        retry=retry_if_exception(is_passing),
+        wait=wait_random_exponential(max=_LONGEST_PAUSE_S),
+        stop=stop_before_delay(patience_s),
+        before_sleep=lambda state: _tell(uri, patience_s, state),
+        reraise=True,
+    )
+    try:
+        return again(ask)
+    except Exception as error:
+        if not is_passing(error):
+            raise
+        raise StorageError(
+            f"{uri}: the storage must answer, but does not ({_gist(error)}); nothing already "
+            "written is lost; run the same command again when it does"
+        ) from error
+
+
+def _tell(uri: str, patience_s: float, state: RetryCallState) -> None:
+    if state.attempt_number == 1 and state.outcome is not None:
+        told = _gist(state.outcome.exception())
+        _LOG.warning("%s: %s; asked again for %.0f s", uri, told, patience_s)
 
 
 def is_passing(error: BaseException) -> bool:
@@ -99,7 +108,7 @@ def _status(error: BaseException) -> int | None:
         return None
 
 
-def _gist(error: Exception) -> str:
+def _gist(error: BaseException | None) -> str:
     """An error in one short line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__

@@ -24,8 +24,7 @@ from beam_jobs.plan import Plan
 from beam_jobs.prepare import Prepare
 from beam_jobs.progress import Progress
 from beam_jobs.run import run as run_plan
-from beam_jobs.sequence import STAGES
-from beam_jobs.stage import Unit
+from beam_jobs.stage import STAGES, Unit
 from beam_jobs.worker import Shard, Worker
 from mining.config import load_config
 from mining.contract.errors import DatasetError, IncompleteError

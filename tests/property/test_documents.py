@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from beam_jobs.document_knn import DocumentKnn
 from beam_jobs.stage import Run, do_unit
-from mining.config.model import Config, Corpus, DocumentPairs, Execution, Task
+from mining.config.execution import Execution
+from mining.config.model import Config, Corpus, DocumentPairs, Task
 from mining.contract.ids import partition_of, text_segment_id
 from mining.contract.schemas import BACKWARD, FORWARD, OCCURRENCE, embedding_schema
 from mining.contract.vectors import pack, to_stored

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from beam_jobs.knn import Knn
 from beam_jobs.stage import Run, do_unit
-from mining.config.model import Config, Corpus, Execution, Task
+from mining.config.execution import Execution
+from mining.config.model import Config, Corpus, Task
 from mining.contract.ids import partition_of, text_segment_id
 from mining.contract.schemas import BACKWARD, FORWARD, embedding_schema
 from mining.contract.vectors import pack, to_stored

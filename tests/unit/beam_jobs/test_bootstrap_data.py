@@ -24,7 +24,7 @@ from beam_jobs.pairs import Pairs
 from beam_jobs.plan import Plan
 from beam_jobs.progress import Progress
 from beam_jobs.run import run
-from beam_jobs.sequence import STAGES
+from beam_jobs.stage import STAGES
 from encoders.train.data.config import Seed, Texts
 from encoders.train.data.screen import Screen
 from encoders.train.data.seeds import read_seed

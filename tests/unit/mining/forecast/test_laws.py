@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mining.config.model import Rates
+from mining.config.execution import Rates
 from mining.forecast import Law, Line, Pool, TaskSize, fit, hours_on, priced
 from mining.forecast.kernels import PASSES, flops, measure_kernels
 from mining.knn import available

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from encoders.train.data.config import Data
+from encoders.train.data.load import Loaded, load_data
+from mining.config.model import Contamination
 from mining.contract.speech import SPEECH_RATE_HZ, AudioTokenizer, Samples
+from tests.unit.encoders.train.data.loading import PLANTED, check_law
 
 ROOT = Path(__file__).parents[5]
 
@@ -76,3 +82,29 @@ def real_data() -> Path:
     if not (folder / "commonvoice").is_dir():
         pytest.skip(f"no Common Voice at {folder} (set MINING_REAL_DATA)")
     return folder
+
+
+@pytest.fixture
+def load(tmp_path: Path, energy: Any) -> Callable[..., Loaded]:
+    (tmp_path / "judged.txt").write_text(
+        f"{PLANTED}\nUnd noch ein Satz aus der Prüfung, der lang ist.\n"
+    )
+
+    def loaded(
+        data: Data, *, sets: tuple[str, ...] = (), tokenizer: Any = energy, seed: int = 0
+    ) -> Loaded:
+        lines: list[str] = []
+        found = load_data(
+            data,
+            Contamination(sets=sets or (f"{tmp_path}/judged.txt",)),
+            tokenizer,
+            cache=tmp_path / "cache",
+            seed=seed,
+            progress=lines.append,
+        )
+        found.report["lines"] = lines
+        json.dumps(found.report)
+        check_law(data, found)
+        return found
+
+    return loaded
