@@ -26,8 +26,9 @@ from encoders.dual.config import (
 )
 from encoders.dual.folder import written_whole
 from encoders.dual.items import Item
+from encoders.dual.load_tower import load_tower
 from encoders.dual.lora import LoraSettings
-from encoders.dual.tower import Tower, load_tower
+from encoders.dual.tower import Tower
 from encoders.dual.wording import Wording
 from mining.contract.errors import CheckpointError
 

@@ -14,17 +14,16 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from encoders.dual.config import CONFIG_FILE, TRANSFORMER, WORDBAG, DualEncoderConfig
+from encoders.dual.config import DualEncoderConfig
 from encoders.dual.items import Item
 from encoders.dual.lora import LoraSettings
-from encoders.dual.wording import Wording
-from mining.contract.errors import CheckpointError, ConfigError
+from mining.contract.errors import ConfigError
 
 
 class Tower(nn.Module, ABC):
     """Items in, one vector an item out, not yet of unit length.
 
-    Items have passed :meth:`Wording.check` before they come here.
+    Items have passed :meth:`encoders.dual.wording.Wording.check` before they come here.
 
     Attributes:
         max_tokens: longer inputs are cut.
@@ -76,23 +75,3 @@ class Tower(nn.Module, ABC):
             ConfigError: this kind of network takes none.
         """
         raise ConfigError(f"lora: must be left out for a {type(self).__name__}, which has no place")
-
-
-def load_tower(folder: Path, config: DualEncoderConfig, wording: Wording, dtype: str) -> Tower:
-    """Open the network of a model folder, on the CPU.
-
-    Raises:
-        CheckpointError: a file is missing or damaged, or the parts do not match.
-    """
-    if config.tower == TRANSFORMER:
-        from encoders.dual.transformer_tower import load_transformer_tower
-
-        return load_transformer_tower(folder, config, wording, dtype)
-    if config.tower == WORDBAG:
-        from encoders.dual.wordbag_tower import load_wordbag_tower
-
-        return load_wordbag_tower(folder, config, wording)
-    raise CheckpointError(
-        f"{folder / CONFIG_FILE}: tower must be {TRANSFORMER} or {WORDBAG}, but is "
-        f"{config.tower!r}; the model is of another version"
-    )

@@ -23,9 +23,9 @@ from encoders.dual.config import (
 )
 from encoders.dual.create import create_dual_encoder
 from encoders.dual.create_wordbag import over_wordbag
+from encoders.dual.load_tower import load_tower
 from encoders.dual.lora import LoraSettings
 from encoders.dual.model import DualEncoder
-from encoders.dual.tower import load_tower
 from encoders.dual.wording import Wording
 from encoders.hub import fetch, is_hub_name, local_folder
 from encoders.load import BUILTIN

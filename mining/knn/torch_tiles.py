@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from mining.contract.errors import CapacityError
 from mining.knn.backend import Nominees, Stored, float32_bound, nominees_above
+from mining.knn.device_tiles import DEPTH, GROUP
 from mining.knn.keys import keys
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
     Top = tuple[torch.Tensor, torch.Tensor]
 
-GROUP = 128  # rows or columns whose highest similarity is looked at first
-DEPTH = 64  # dimensions that a kernel multiplies at a time; vectors are padded to whole steps
 _TILE = {"cuda": (8192, 32768), "cpu": (1024, 8192)}  # float32 tiles of 1 GiB and 32 MiB
 # On an H100 a fused tile takes 0.4 of the time of a plain one at 256 dimensions and 1.06 at 1,024, where
 # multiplying the members of the highest groups again costs more than writing the tile saves.

@@ -13,7 +13,7 @@ import torch
 import triton
 import triton.language as tl
 
-from mining.knn.torch_tiles import DEPTH, GROUP
+from mining.knn.device_tiles import DEPTH, GROUP
 
 _SWIZZLE = 8  # row blocks that share the columns in the L2 cache
 _WARPS, _STAGES = 4, 3  # the fastest of 4 and 8, 3 and 4 on an H100

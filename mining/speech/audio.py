@@ -1,96 +1,14 @@
-"""Recordings as blocks of samples, in bounded memory, whatever their format and length.
-
-n samples (of all channels at once), C channels.
-"""
+"""Recordings as blocks of samples, in bounded memory, whatever their format and length."""
 
 from __future__ import annotations
 
 import importlib.util
-import io
-import os
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
-
-import numpy as np
-from numpy.typing import NDArray
 
 from mining.contract.errors import AudioError
-from mining.speech.endings import chunk_ending, mp3_ending, mp3_states_length, ogg_ending
-
-if TYPE_CHECKING:
-    import soundfile
-
-BLOCK_SAMPLES = 1 << 16
-_MIN_RATE_HZ = 1000
-_MAX_CHANNELS = 64  # a block is then 16 MiB
-_ENDLESS_BYTES = 1 << 40
-_FINE = ("PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ALAC_20", "ALAC_24", "ALAC_32", "DWVW_24")
-
-
-class AudioStream(ABC):
-    """An open recording, read once from its start.
-
-    Attributes:
-        name: for messages.
-        sample_rate_hz: its own rate.
-        channels: how many.
-        bits: 24 if the file resolves more than 16 bits a sample, otherwise 16.
-        truncated: known when all blocks are read: why they end before the recording does, or None.
-    """
-
-    name: str
-    sample_rate_hz: int
-    channels: int
-    bits: int
-    truncated: str | None = None
-
-    def blocks(self) -> Iterator[NDArray[np.float32]]:
-        """The samples in order: float32 [BLOCK_SAMPLES, C], the last block shorter.
-
-        Full scale is 1.0; what a floating-point file or a lossy codec has beyond stays beyond.
-
-        Raises:
-            AudioError: not a single sample can be read, or one is not a finite number.
-        """
-        position = 0
-        for block in self._decoded():
-            if not np.isfinite(block).all():
-                first = position + int(np.argmin(np.isfinite(block).all(axis=1)))
-                raise AudioError(
-                    f"{self.name}: samples must be finite numbers, but sample {first} is not"
-                )
-            position += len(block)
-            yield block
-        if not position:
-            reason = f" ({self.truncated})" if self.truncated else ""
-            raise AudioError(f"{self.name}: must hold sound, but has no samples{reason}")
-
-    @abstractmethod
-    def close(self) -> None:
-        """Close the file."""
-
-    @abstractmethod
-    def _decoded(self) -> Iterator[NDArray[np.float32]]:
-        """As :meth:`blocks`, unchecked. Sets ``truncated`` at its end."""
-
-    def _check(self) -> None:
-        """Refuse what no recording has.
-
-        Raises:
-            AudioError: naming it.
-        """
-        if self.sample_rate_hz < _MIN_RATE_HZ:
-            raise AudioError(
-                f"{self.name}: must have at least {_MIN_RATE_HZ} samples a second, but has "
-                f"{self.sample_rate_hz}"
-            )
-        if not 1 <= self.channels <= _MAX_CHANNELS:
-            raise AudioError(
-                f"{self.name}: must have 1 to {_MAX_CHANNELS} channels, but has {self.channels}"
-            )
+from mining.speech.audio_stream import AudioStream
 
 
 @contextmanager
@@ -109,11 +27,13 @@ def open_audio(path: Path, name: str | None = None) -> Iterator[AudioStream]:
     """
     import soundfile
 
+    from mining.speech.sndfile_audio import SndfileStream
+
     name = name or str(path)
     _require_bytes(path, name)
     stream: AudioStream
     try:
-        stream = _SndfileStream(path, name)
+        stream = SndfileStream(path, name)
     except soundfile.LibsndfileError as error:
         if importlib.util.find_spec("av") is None:
             raise AudioError(
@@ -139,126 +59,3 @@ def _require_bytes(path: Path, name: str) -> None:
             f"{name}: cannot be opened: {error.strerror}; check the path", "missing_audio"
         ) from None
     raise AudioError(f"{name}: must hold sound, but is an empty file")
-
-
-class _SndfileStream(AudioStream):
-    """What libsndfile reads."""
-
-    def __init__(self, path: Path, name: str) -> None:
-        self.name = name
-        self._path = path
-        self._file = _open(path)
-        try:
-            self.sample_rate_hz, self.channels = self._file.samplerate, self._file.channels
-            self.bits = 24 if self._file.subtype in _FINE else 16
-            self._check()
-            if not self._file.frames:
-                raise AudioError(f"{name}: must hold sound, but has no samples")
-        except BaseException:
-            self._file.close()
-            raise
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-    def _decoded(self) -> Iterator[NDArray[np.float32]]:
-        from soundfile import LibsndfileError
-
-        position, problem = 0, None
-        promised = self._file.frames
-        while problem is None and position < promised:
-            # Not beyond the promised end: tags that follow it are no damage.
-            wanted = min(BLOCK_SAMPLES, promised - position)
-            block = np.full((wanted, self.channels), np.nan, dtype=np.float32)
-            try:
-                got = len(self._file.read(out=block))
-            except LibsndfileError as error:
-                # What was decoded before the fault stands in the block, uncounted.
-                got = int(np.argmax(np.append(np.isnan(block).any(axis=1), True)))
-                problem = error.error_string.removeprefix("Error : ").rstrip(".")
-            position += got
-            if got:
-                yield block[:got]
-            if got < wanted:
-                break
-        self.truncated = self._ending(position, problem)
-
-    def _ending(self, position: int, problem: str | None) -> str | None:
-        place = f"ends at {position / self.sample_rate_hz:.2f} s: "
-        promised = self._file.frames
-        # Formats that do not know their length promise more than any file can hold.
-        if promised < _ENDLESS_BYTES and position < promised:
-            place = f"ends at {position} of {promised} samples: "
-            problem = problem or "the rest is missing or damaged"
-        if problem is None:
-            checks: dict[str, Callable[[], str | None]] = {
-                "OGG": lambda: ogg_ending(self._path),
-                "MP3": lambda: mp3_ending(self._path),
-            }
-            check = checks.get(self._file.format, lambda: chunk_ending(self._file.extra_info))
-            problem = check()
-        return None if problem is None else place + problem
-
-
-def _open(path: Path) -> soundfile.SoundFile:
-    """Open for reading from start to end, by content only.
-
-    soundfile seeks after every block of a seekable file; in an MP3 file of variable bit rate libsndfile
-    then lands elsewhere, and parts are heard twice or not at all. So it must not believe that the
-    file is seekable.
-    """
-    from soundfile import SoundFile
-
-    class _Sequential(SoundFile):  # type: ignore[misc]
-        def seekable(self) -> bool:
-            return False
-
-    def opened(file: int | BinaryIO) -> Any:
-        return _Sequential(file, closefd=True)
-
-    # By number: a name that ends in .raw, .vox or .gsm would be believed.
-    file = opened(os.open(path, os.O_RDONLY))
-    # To one that says how long it is, an endless file is a contradiction, of which the decoder warns.
-    if file.format != "MP3" or mp3_states_length(path):
-        return file
-    # Without a Xing or VBRI header the number of samples is a guess from the first frame and the
-    # file's length, and libsndfile stops there. An endless file makes the guess visible.
-    endless = opened(cast(BinaryIO, _Endless(path)))
-    if endless.frames < _ENDLESS_BYTES // 64:
-        endless.close()
-        return file
-    file.close()
-    return endless
-
-
-class _Endless(io.RawIOBase):
-    """A file that says it is a tebibyte long, and ends where it ends."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = open(path, "rb")  # noqa: SIM115
-        self._bytes = os.fstat(self._file.fileno()).st_size
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        if whence == os.SEEK_END:
-            return self._file.seek(_ENDLESS_BYTES + offset)
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def readinto(self, buffer: Any) -> int:
-        if self._file.tell() > self._bytes:  # the decoder looks for a tag at the end: there is none
-            buffer[:] = bytes(len(buffer))
-            return len(buffer)
-        return self._file.readinto(buffer)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()

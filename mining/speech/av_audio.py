@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mining.contract.errors import AudioError
-from mining.speech.audio import BLOCK_SAMPLES, AudioStream
+from mining.speech.audio_stream import BLOCK_SAMPLES, AudioStream
 
 # Playlists (hls, concat, dash) name other files and addresses, so only containers are opened.
 _CONTAINERS = (

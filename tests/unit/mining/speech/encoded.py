@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from mining.speech.audio import BLOCK_SAMPLES, open_audio
+from mining.speech.audio import open_audio
+from mining.speech.audio_stream import BLOCK_SAMPLES
 
 av = pytest.importorskip("av")
 RATE_HZ = 16000

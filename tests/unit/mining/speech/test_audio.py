@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from mining.contract.errors import AudioError
-from mining.speech.audio import BLOCK_SAMPLES
+from mining.speech.audio_stream import BLOCK_SAMPLES
 from tests.unit.mining.speech.encoded import (
     RATE_HZ,
     WRITTEN,
