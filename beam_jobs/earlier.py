@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
+from beam_jobs.reading import LEFT_OUT
 from beam_jobs.stage import Stage
 from mining.io.dataset import Receipt, read_receipt
 from mining.io.filesystem import list_glob
@@ -54,6 +55,8 @@ def take_over(
         folder = stage.run.state(stage.name, stage.subject, other, phase)
         receipt = read_receipt(folder, unit, storage)
         if receipt is None or receipt.notes.get(MADE_OF) != made_of:
+            continue
+        if receipt.notes.get(LEFT_OUT):  # what was left out then is tried anew
             continue
         there = {
             kind: (part, f"{_folder(stage, kind, other)}/{part.path}")

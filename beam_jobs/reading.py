@@ -29,9 +29,7 @@ from mining.io.dataset import (
 from mining.io.filesystem import list_glob, remove
 
 INCOMPLETE = "incomplete"  # in a manifest's attributes: unit -> files that were left out of it
-_LEFT_OUT = (
-    "left_out"  # in a receipt's notes: files; and a folder that names the units that lack some
-)
+LEFT_OUT = "left_out"  # in a receipt's notes: files; and a folder that names units that lack some
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +43,7 @@ class ReadingStage(Stage):
         return f"{self.home}/begun/{key}.json"
 
     def _record(self, key: str) -> str:
-        return f"{self.home}/{_LEFT_OUT}/{key}.json"
+        return f"{self.home}/{LEFT_OUT}/{key}.json"
 
     def attempt(self, unit: Unit, files: Sequence[str]) -> AbstractContextManager[Attempt]:
         """An attempt at reading the files of a unit."""
@@ -61,11 +59,11 @@ class ReadingStage(Stage):
         files = sorted(set(skipped))
         if files:
             write_json(self._record(unit.key), files, self.run.storage)
-        return {_LEFT_OUT: files}
+        return {LEFT_OUT: files}
 
     def _skipped(self, receipt: Receipt) -> list[str]:
         """Files that were left out of a unit of the phase that reads."""
-        files: list[str] | None = receipt.notes.get(_LEFT_OUT)
+        files: list[str] | None = receipt.notes.get(LEFT_OUT)
         if files is None:  # taken over, or of a version whose receipts did not note it
             files = read_json_if_there(self._record(receipt.unit), self.run.storage)
         return files or []
@@ -74,7 +72,7 @@ class ReadingStage(Stage):
         """Files that were left out of the units of the phase that reads, by unit."""
         storage, folder = self.run.storage, super().receipts_folder(self.reads)
         found = {}
-        for uri in list_glob(f"{self.home}/{_LEFT_OUT}", storage):
+        for uri in list_glob(f"{self.home}/{LEFT_OUT}", storage):
             receipt = read_receipt(folder, uri.rpartition("/")[2].removesuffix(".json"), storage)
             if receipt is not None and (files := self._skipped(receipt)):
                 found[receipt.unit] = files
@@ -86,7 +84,7 @@ class ReadingStage(Stage):
         if self.phases.index(phase) <= self.phases.index(self.reads):
             return folder
         left_out = self.left_out()
-        return f"{folder}.{stage_hash(_LEFT_OUT, left_out)}" if left_out else folder
+        return f"{folder}.{stage_hash(LEFT_OUT, left_out)}" if left_out else folder
 
     def is_current(self, phase: str, receipt: Receipt) -> bool:
         """Whether nothing was left out of a unit that is to be tried again."""

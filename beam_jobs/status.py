@@ -11,6 +11,7 @@ from beam_jobs.announced import Announced, announced, begun_at
 from beam_jobs.output import read_resolved
 from beam_jobs.pace import duration, often
 from beam_jobs.reading import INCOMPLETE
+from beam_jobs.speed import padding
 from beam_jobs.stage import STAGES
 from mining.contract.errors import InputError
 from mining.contract.uris import canonical_uri
@@ -150,13 +151,14 @@ def _phase(phase: str, units: int, some: Receipts, storage: Storage) -> dict[str
 
 
 def _speed(counters: Mapping[str, int], span: float) -> str:
-    """``41 times real time``, ``320 rows a second``; empty if it cannot be told."""
+    """``41 times real time``, ``320 rows a second, padding 7 %``; empty if it cannot be told."""
     for name, kind in _SPEEDS:
         if counters.get(name) and span > 0.0:
             if kind == "audio":
                 return f"{counters[name] / 1000.0 / span:.0f} times real time"
-            return f"{counters[name] / span:.0f} rows a second"
-    return ""
+            rate = f"{counters[name] / span:.0f} rows a second"
+            return ", ".join(filter(None, (rate, padding(counters))))
+    return padding(counters)
 
 
 def _counts(counters: Mapping[str, int]) -> dict[str, Any]:
