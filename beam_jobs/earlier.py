@@ -70,7 +70,7 @@ def take_over(
             table = read_part(uri, kinds[kind], storage)
             own = _folder(stage, kind, stage.hash)
             parts[kind] = (write_part(own, part.path, table, kinds[kind], storage),)
-        return replace(receipt, parts=parts, notes={MADE_OF: made_of, TAKEN_OVER: True})
+        return replace(receipt, parts=parts, notes={**receipt.notes, TAKEN_OVER: True})
     return None
 
 

@@ -271,10 +271,11 @@ class Prepare(ReadingStage):
             "occurrences": self._occurrences,
             "segments": self.folder,
         }
+        read = self.receipts("read")
         self.publish(
             folders,
-            [*self.receipts("read"), *self.receipts("collapse")],
-            self.end({"files": len(self.files)}),
+            [*read, *self.receipts("collapse")],
+            self.end(read, {"files": len(self.files)}),
             laws=(
                 ("rows_in", ("rows_accounted",)),
                 ("candidates", ("occurrences", "rejected_after_reading")),

@@ -312,12 +312,12 @@ class PrepareSpeech(ReadingStage):
             "regions": self.regions_folder,
             "segments": self.folder,
         }
-        collapsed = self.receipts("collapse")
+        heard, collapsed = self.receipts("hear"), self.receipts("collapse")
         seconds = {receipt.unit: receipt.notes["speech_s"] for receipt in collapsed}
         self.publish(
             folders,
-            [*self.receipts("list"), *self.receipts("hear"), *collapsed],
-            self.end({"speech_s": seconds}),
+            [*self.receipts("list"), *heard, *collapsed],
+            self.end(heard, {"speech_s": seconds}),
             laws=(
                 ("rows_in", ("rows_accounted",)),
                 ("candidates", ("occurrences", "rejected_after_hearing")),

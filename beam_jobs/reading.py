@@ -117,12 +117,17 @@ class ReadingStage(Stage):
                 found.append(key)
         return found
 
-    def end(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    def end(self, read: Sequence[Receipt], attributes: Mapping[str, Any]) -> dict[str, Any]:
         """Facts for the manifests, what is incomplete among them.
 
         Whatever a later try needs is kept then; see :meth:`clean`.
+
+        Args:
+            read: receipts of the phase that reads.
+            attributes: other facts.
         """
-        left_out = self.left_out()
+        skipped = {receipt.unit: self._skipped(receipt) for receipt in read}
+        left_out = {unit: files for unit, files in skipped.items() if files}
         return {**attributes, INCOMPLETE: left_out} if left_out else dict(attributes)
 
     def clean(self) -> None:

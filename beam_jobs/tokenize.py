@@ -197,16 +197,18 @@ class Tokenize(ReadingStage):
 
     def finish(self) -> None:
         """Check that no region is lost; write the manifest."""
+        tokenized = self.receipts("tokenize")
         self.publish(
             {"audio_frames": self.folder},
-            self.receipts("tokenize"),
+            tokenized,
             self.end(
+                tokenized,
                 {
                     "audio_tokenizer": self.card.name,
                     "audio_tokenizer_fingerprint": self.card.fingerprint,
                     "rate_hz": self.card.rate_hz,
                     "units": self.card.units,
-                }
+                },
             ),
             laws=[("regions", ("regions_tokenized", "regions_left_out"))],
         )

@@ -339,7 +339,8 @@ class Transcribe(ReadingStage):
             folders,
             [*recognised, *self.receipts("join")],
             self.end(
-                {"recogniser": self.card.name, "recogniser_fingerprint": self.card.fingerprint}
+                recognised,
+                {"recogniser": self.card.name, "recogniser_fingerprint": self.card.fingerprint},
             ),
             laws=(
                 ("regions", ("transcripts", "regions_unknown", "regions_left_out")),

@@ -168,6 +168,40 @@ def test_what_a_model_dies_of_is_left_out_of_its_stage(
     assert all(found[path] == data for path, data in manifests(spoken.output).items())
 
 
+def test_what_lacks_a_recording_is_not_taken_over_into_a_larger_corpus(
+    spoken: SpeechWorld, mining: Cli
+) -> None:
+    spoken.change(partitions=5)
+    assert mining("run", "--config", spoken.config).code == 0
+    (recording,) = {
+        row["recording_id"]
+        for row in spoken.table("segments", "talks").to_pylist()
+        if row["source_uri"] == BAD
+    }
+    (unit,) = (
+        path
+        for path in (spoken.output / "transcripts/talks").rglob("*.parquet")
+        if recording in pq.read_table(path)["recording_id"].to_pylist()
+    )
+    shutil.rmtree(spoken.output)
+    assert mining("prepare", "--config", spoken.config).code == 0
+    home = spoken.output / "_state/transcribe/talks" / unit.parent.name
+    note = home / "begun" / f"{unit.stem}.json"
+    note.parent.mkdir(parents=True)
+    note.write_text(json.dumps({"attempts": [["elsewhere 1 1", BAD]] * 2, "left_out": {}}))
+    partial = mining("run", "--config", spoken.config)
+    assert (partial.code, BAD in partial.err) == (3, True)
+
+    names = ("eng/harbour.flac", BAD, "deu/kitchen.mp3", "eng/kitchen.wav")
+    spoken.speak_only([(name, name[:3]) for name in names])
+    larger = mining("run", "--config", spoken.config)
+    assert larger.code == 0, larger.err
+    assert "transcribe: talks: 3 of 5 parts are those of an earlier run" in larger.err
+    other = spoken.folder / "other"
+    assert mining("run", "--config", spoken.config, "--output", other).code == 0
+    assert pairs_digest(other) == spoken.digest()
+
+
 def leave_out(world: World, mining: Cli) -> Path:
     """A run without one of the text files, for which three processes died; returns the note of it."""
     (home,) = (world.output / "_state/prepare/texts").iterdir()
