@@ -17,10 +17,11 @@ from __future__ import annotations
 import os
 import platform
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from mining.contract.errors import DatasetError, MiningError
 from mining.io.dataset import read_json_if_there, write_json
@@ -33,6 +34,7 @@ _RENEW_S = 30.0
 # it costs is that deaths on ever other hosts count only so much later.
 _GONE_S = 600.0
 
+T = TypeVar("T")
 Begun = tuple[str, str]  # a process, and the file it was at, empty if that is not known
 
 
@@ -96,6 +98,7 @@ class Attempt:
         self._uri, self._storage, self._tries = uri, storage, tries
         self._lock, self._ended = threading.Lock(), threading.Event()
         self._sign = _sign(uri, this_process())
+        self._only = ""
         self.skipped: list[str] = []
         found = Note.read(uri, storage)
         self._renew(storage)
@@ -146,8 +149,9 @@ class Attempt:
         """Note that the unit is begun, and at once which file it is, if there is but one to read."""
         _OPEN.add(self)
         threading.Thread(target=self._stay_alive, daemon=True).start()
-        left = [file for file in files if not self._is_left_out(file)]
-        self._note(left[0] if len(left) == 1 else "")
+        left = {file for file in files if not self._is_left_out(file)}
+        self._only = left.pop() if len(left) == 1 else ""
+        self._note(self._only)
 
     def may_read(self, file: str) -> bool:
         """Whether a file is to be read; if so it is noted, where the unit is under suspicion."""
@@ -157,6 +161,27 @@ class Attempt:
         if self._careful:
             self._note(file)
         return True
+
+    def sifted(
+        self, items: Iterable[T], file_of: Callable[[T], str], alone: Callable[[T], object]
+    ) -> list[T]:
+        """Items whose file is to be read: for work that takes several files at once.
+
+        Args:
+            items: of the unit's files; several may be of one.
+            file_of: the file of an item.
+            alone: does the work on one item, for nothing. Where the unit is under suspicion this comes
+                first, since it could not be said at which file a process died that was at several.
+        """
+        found = []
+        for item in items:
+            if self.may_read(file_of(item)):
+                found.append(item)
+                if self._careful and not self._only:
+                    alone(item)
+        if self._careful and not self._only:
+            self._note("")
+        return found
 
     def _is_left_out(self, file: str) -> bool:
         return self._before.left_out.get(file, 0) >= self._tries

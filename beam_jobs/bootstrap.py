@@ -60,7 +60,7 @@ class Outcome:
     fresh: bool
 
 
-class _Places:
+class Places:
     """Where a run keeps what."""
 
     def __init__(self, output: str) -> None:
@@ -74,7 +74,16 @@ class _Places:
         self.sentences = self.output / "gold.sentences.txt"
 
     def round(self, number: int) -> Path:
+        """Folder of a round."""
         return self.output / f"round-{number}"
+
+    def trained(self, number: int) -> Path:
+        """The file that says that the training of a round is finished."""
+        return self.round(number) / "train" / "_state" / "finished.json"
+
+    def trained_model(self, number: int) -> Path:
+        """The model that a round has trained, when that is finished."""
+        return self.round(number) / "train" / "model"
 
 
 def bootstrap(config: Bootstrap, progress: Progress) -> Outcome:
@@ -92,13 +101,14 @@ def bootstrap(config: Bootstrap, progress: Progress) -> Outcome:
         CheckpointError: the output holds rounds of other settings.
         MiningError: whatever mining and training raise; what is finished stays.
     """
-    places, setup = _Places(config.output), read_setup(config, progress.warn)
+    places, setup = Places(config.output), read_setup(config, progress.warn)
     _claim(places, setup)
     gold = held_out_gold(setup.gold, storage_of(setup.mining.execution), str(places.sentences))
     rounds = _Rounds(setup, places, gold, progress)
     report = rounds.all()
     source = rounds.models[report["best"]]
-    if not (places.report.is_file() and read_json(str(places.report), _LOCAL) == report):
+    told = read_json(str(places.report), _LOCAL) if places.report.is_file() else None
+    if told != report or not places.model.is_dir():
         rounds.fresh = True
         with written_whole(places.model) as folder:
             shutil.copytree(source, folder, dirs_exist_ok=True)
@@ -106,7 +116,7 @@ def bootstrap(config: Bootstrap, progress: Progress) -> Outcome:
     return Outcome(model=places.model, report=report, seconds=rounds.seconds(), fresh=rounds.fresh)
 
 
-def _claim(places: _Places, setup: Setup) -> None:
+def _claim(places: Places, setup: Setup) -> None:
     """Write what the rounds are decided by, unless the folder belongs to something else."""
     mining = to_plain(setup.mining)
     for name in ("output", "execution"):
@@ -138,9 +148,7 @@ class _Rounds:
         fresh: whether anything was done.
     """
 
-    def __init__(
-        self, setup: Setup, places: _Places, gold: HeldOutGold, progress: Progress
-    ) -> None:
+    def __init__(self, setup: Setup, places: Places, gold: HeldOutGold, progress: Progress) -> None:
         self._setup, self._places, self._gold, self._progress = setup, places, gold, progress
         self.models: list[Path] = []
         self.fresh = False
@@ -206,8 +214,9 @@ class _Rounds:
             (str(places.cache), str(places.sentences)),
             self.models[-1] if self.models else None,
         )
-        finished = folder / "train" / "_state" / "finished.json"
-        if finished.is_file():  # said by every finished round, it would hide what is not
+        if places.trained(
+            number
+        ).is_file():  # said by every finished round, it would hide what is not
             return train(config, _silent).model
         self._progress.say(
             f"round {number}: training on the seed and {', '.join(kept) or 'no more'}"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from mining.config.binding import setting
 from mining.config.load import load_as, to_plain
+from mining.config.yaml_nodes import parse_yaml
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +118,15 @@ def load_bootstrap(
         ConfigError: naming every fault with its file, line and key.
     """
     return load_as(Bootstrap, path, overrides, output)
+
+
+def is_bootstrap(path: str) -> bool:
+    """Whether a YAML file is a config of rounds: only that names one for training."""
+    try:
+        root = parse_yaml(Path(path).read_text(encoding="utf-8"), path, [])
+    except (OSError, UnicodeDecodeError):  # whoever reads it next says so
+        return False
+    return isinstance(root.value, dict) and "training" in root.value
 
 
 def decisive(config: Bootstrap) -> dict[str, Any]:

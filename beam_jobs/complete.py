@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from beam_jobs.forgotten import forgotten_list
 from beam_jobs.plan import Plan
+from beam_jobs.reading import ReadingStage
+from beam_jobs.stage import STAGES
 from mining.contract.errors import IncompleteError
 
 _NAMED = 3  # files that a message names
@@ -29,27 +31,41 @@ def conclude(plan: Plan, stages: Sequence[str]) -> None:
     if "pairs" in stages:
         for stage in plan.pairs():
             stage.restate()
-    require_complete(plan)
+    require_complete(plan, stages)
 
 
-def require_complete(plan: Plan) -> None:
+def require_complete(plan: Plan, stages: Sequence[str]) -> None:
     """Refuse to end as if all were well when files of a corpus were left out.
+
+    Args:
+        plan: of the run.
+        stages: that are finished; those before them are, too.
 
     Raises:
         IncompleteError: naming them, and how to try again.
     """
     lines = []
-    for stage in plan.prepare():
+    for stage in _reading(plan, max(map(STAGES.index, stages))):
         lacking = stage.incomplete() if stage.is_done() else {}
         files = [file for unit in lacking.values() for file in unit]
         if files:
             more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
             note = stage.note(next(iter(lacking)))
+            by = "" if stage.name == "prepare" else f" by {stage.name}"
             where = note if len(lacking) == 1 else f"the {len(lacking)} notes beside {note}"
             lines.append(
-                f"corpora.{stage.subject}: must be read whole, but processes died at "
+                f"corpora.{stage.subject}: must be read whole{by}, but processes died at "
                 f"{', '.join(files[:_NAMED])}{more}: left out, and the rest done; to try again, remove "
                 f"{where} or raise execution.tries"
             )
     if lines:
         raise IncompleteError("\n".join(lines))
+
+
+def _reading(plan: Plan, last: int) -> Iterator[ReadingStage]:
+    """The stages that read files, up to a place in the order of stages."""
+    yield from plan.prepare()
+    if last >= STAGES.index("transcribe"):
+        yield from plan.transcribe()
+    if last >= STAGES.index("tokenize"):
+        yield from plan.tokenize()

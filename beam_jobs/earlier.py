@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
+from beam_jobs.reading import LEFT_OUT
 from beam_jobs.stage import Stage
 from mining.io.dataset import Receipt, read_receipt
 from mining.io.filesystem import list_glob
@@ -55,6 +56,8 @@ def take_over(
         receipt = read_receipt(folder, unit, storage)
         if receipt is None or receipt.notes.get(MADE_OF) != made_of:
             continue
+        if receipt.notes.get(LEFT_OUT):  # what was left out then is tried anew
+            continue
         there = {
             kind: (part, f"{_folder(stage, kind, other)}/{part.path}")
             for kind in kinds
@@ -67,7 +70,7 @@ def take_over(
             table = read_part(uri, kinds[kind], storage)
             own = _folder(stage, kind, stage.hash)
             parts[kind] = (write_part(own, part.path, table, kinds[kind], storage),)
-        return replace(receipt, parts=parts, notes={MADE_OF: made_of, TAKEN_OVER: True})
+        return replace(receipt, parts=parts, notes={**receipt.notes, TAKEN_OVER: True})
     return None
 
 

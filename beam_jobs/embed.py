@@ -17,10 +17,10 @@ import pyarrow as pa
 
 from beam_jobs.earlier import MADE_OF, earlier_hashes, said, take_over
 from beam_jobs.once import one_copy
-from beam_jobs.recordings import CorpusFrames
+from beam_jobs.recordings import CorpusFrames, regions_of_part, without_left_out
 from beam_jobs.stage import Stage, Unit, reason_counters
-from encoders import EncoderCard, embed_batch, load_encoder
-from mining.contract.encoder import Encoder
+from encoders import Embedded, EncoderCard, embed_batch, load_encoder
+from mining.contract.encoder import Encoder, Tokens
 from mining.contract.errors import DatasetError
 from mining.contract.model_ref import ModelRef
 from mining.contract.schemas import (
@@ -101,7 +101,7 @@ class Embed(Stage):
             return earlier
         source = self.run.dataset("segments", self.subject, self.segments.hash)
         segments = read_part(f"{source}/{unit.args['part']}", SEGMENT, storage)
-        table, rejected = self._embed(unit, encoder, segments, schema)
+        table, rejected, tokens = self._embed(unit, encoder, segments, schema)
         path = unit.args["part"]
         return Receipt(
             unit=unit.key,
@@ -114,23 +114,34 @@ class Embed(Stage):
                 "kept": table.num_rows,
                 "rejected": rejected.num_rows,
                 **reason_counters(rejected),
+                **_counters(tokens),
             },
             notes={MADE_OF: made_of},
         )
 
     def _embed(
         self, unit: Unit, encoder: Encoder, segments: pa.Table, schema: pa.Schema
-    ) -> tuple[pa.Table, pa.Table]:
-        """Embeddings and rejects of a part."""
-        frames = self.frames.of_part(self.run, unit.args["part"]) if self.frames else None
+    ) -> Embedded:
+        """A whole part."""
+        frames, part, tokens = None, unit.args["part"], Tokens()
         tables, rejects = [schema.empty_table()], [REJECT.empty_table()]
+        if self.frames is not None:
+            frames = self.frames.of_part(self.run, part)
+            regions = regions_of_part(self.run, self.frames.regions, part)
+            segments, lost = without_left_out(
+                segments, regions, self.frames.left_out(part), self.name
+            )
+            rejects.append(lost)
         for batch in segments.combine_chunks().to_batches(max_chunksize=_ROWS):
             if frames is not None:
                 batch = batch.append_column(FRAMES_COLUMN, frames.of_segments(batch))
-            kept, rejected = embed_batch(encoder, batch, schema)
+            kept, rejected, more = embed_batch(encoder, batch, schema)
             tables.append(kept)
             rejects.append(rejected)
-        return pa.concat_tables(tables), pa.concat_tables(rejects)
+            tokens = Tokens(
+                needed=tokens.needed + more.needed, computed=tokens.computed + more.computed
+            )
+        return Embedded(pa.concat_tables(tables), pa.concat_tables(rejects), tokens)
 
     def _made_of(self, unit: Unit) -> str:
         """Digest of everything that decides a part's embeddings; empty where they are of frames."""
@@ -162,3 +173,10 @@ class Embed(Stage):
             attributes,
             laws=[("rows_in", ("kept", "rejected"))],
         )
+
+
+def _counters(tokens: Tokens) -> dict[str, int]:
+    """``tokens_needed`` and ``tokens_computed``, where anything is padded."""
+    if not tokens.computed:
+        return {}
+    return {"tokens_needed": tokens.needed, "tokens_computed": tokens.computed}

@@ -133,8 +133,9 @@ def _find(
         known |= _already(plan.run, corpus, names)
     # a recording may stand in other corpora under other names
     recordings = sorted(frozenset().union(*(one.recordings for one in found.values())))
+    addresses = sorted(frozenset().union(*(one.addresses for one in found.values())))
     for subject in subjects if recordings and not corpus else ():
-        if copies := find_recordings(plan.run, subject, recordings):
+        if copies := find_recordings(plan.run, subject, recordings, addresses):
             found[subject] = found.get(subject, Names()) | copies
     return found, known
 

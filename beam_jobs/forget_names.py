@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,7 +17,7 @@ from mining.config.model import Corpus
 from mining.contract.errors import InputError
 from mining.contract.schemas import SPEECH
 from mining.contract.uris import absolute, canonical_uri
-from mining.io.filesystem import Storage, exists, list_glob
+from mining.io.filesystem import Storage, exists, list_glob, size
 from mining.io.forgotten import Forgotten
 from mining.io.local import file_digest, local_file
 from mining.io.parquet import read_part
@@ -152,11 +153,45 @@ def find_names(run: Run, corpus: str, wanted: Sequence[str]) -> Found:
     return _in_text(run, corpus, told, base, asked)
 
 
-def find_recordings(run: Run, corpus: str, ids: Sequence[str]) -> Names:
-    """What a corpus holds of recordings that were found by another name, or in another corpus."""
+def find_recordings(run: Run, corpus: str, ids: Sequence[str], addresses: Sequence[str]) -> Names:
+    """What a corpus holds of recordings that were found by another name, or in another corpus.
+
+    Args:
+        run: whose output and config.
+        corpus: its name.
+        ids: of the recordings.
+        addresses: of their files, as far as they are known.
+    """
     told = run.config.corpora.get(corpus)
-    is_speech = told is not None and told.modality == SPEECH
-    return find_names(run, corpus, ids).names if is_speech else Names()
+    if told is None or told.modality != SPEECH:
+        return Names()
+    found = find_names(run, corpus, ids).names
+    return found | _unheard_copies(run, corpus, told, frozenset(ids), addresses)
+
+
+def _unheard_copies(
+    run: Run, corpus: str, told: Corpus, ids: frozenset[str], addresses: Sequence[str]
+) -> Names:
+    """Copies in which no speech was found: rejects tell their names, and only their bytes the id."""
+    refused = rows_of(
+        run, "rejects/prepare", corpus, ["row_id"], lambda table: table["row_id"].is_valid()
+    )
+    names = frozenset() if refused is None else frozenset(_uris(refused).to_pylist())
+    there = [uri for uri in addresses if exists(uri, run.storage)]
+    sizes = {size(uri, run.storage) for uri in there}  # so that few files need to be read
+    found = {
+        row["source_uri"]: recording
+        for row in _listed(corpus, told, run.storage)
+        if row["source_uri"] in names and (not sizes or row["bytes"] in sizes)
+        for recording in _contents(frozenset([row["uri"]]), run.storage)
+        if recording in ids
+    }
+    files = frozenset(found)
+    return Names(
+        files=files,
+        addresses=_full(audio_base(told), files),
+        recordings=frozenset(found.values()),
+    )
 
 
 def find_documents(run: Run, corpus: str, wanted: Sequence[str]) -> Found:
@@ -270,9 +305,9 @@ def _in_speech(run: Run, corpus: str, told: Corpus, base: str, asked: _Asked) ->
     return Found(names=names, known=known)
 
 
-def _listed(corpus: str, told: Corpus, storage: Storage) -> list[dict[str, str]]:
+def _listed(corpus: str, told: Corpus, storage: Storage) -> list[dict[str, Any]]:
     with suppress(InputError):  # lists or recordings that are gone already
-        rows: list[dict[str, str]] = list_recordings(corpus, told, storage).recordings.to_pylist()
+        rows: list[dict[str, Any]] = list_recordings(corpus, told, storage).recordings.to_pylist()
         return rows
     return []
 

@@ -11,10 +11,13 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from beam_jobs.meter import Meter, Span, peak_bytes
+from mining.config.load import to_plain
 from mining.contract import errors
 from mining.contract.errors import MiningError
 
@@ -22,12 +25,13 @@ START = "start"  # stage of the spans that come before the first stage: imports,
 _ERROR = "error"
 
 
-def measured_run(config: Path, record: Path) -> list[Span]:
+def measured_run(config: Path, record: Path, storage: Mapping[str, Any]) -> list[Span]:
     """Run a config's stages in a process of its own.
 
     Args:
         config: YAML file; its output must be empty, or what is there is not measured again.
         record: file that the process writes what it measured to.
+        storage: ``execution.storage``, which may hold secrets and so is in no file.
 
     Raises:
         MiningError: as the run.
@@ -36,7 +40,8 @@ def measured_run(config: Path, record: Path) -> list[Span]:
         [sys.executable, "-c", "from beam_jobs.measured_run import main; main()",
          str(config), str(record), repr(time.time())],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False,
+        input=json.dumps(to_plain(storage)), text=True, check=False,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
     found = json.loads(record.read_text()) if record.exists() else {}
     if _ERROR in found:
@@ -51,7 +56,10 @@ def measured_run(config: Path, record: Path) -> list[Span]:
 
 
 def main() -> None:
-    """Of the process: config, file for the result, and when it was started (seconds, epoch)."""
+    """Of the process: config, file for the result, and when it was started (seconds, epoch).
+
+    Storage options come on stdin.
+    """
     path, record, started = sys.argv[1:]
     try:
         spans = _spans(path, float(started))
@@ -70,7 +78,9 @@ def _spans(path: str, started: float) -> list[Span]:
     from mining.config import load_config
 
     progress = Silence()  # of a sample's languages and thresholds nothing is to be said
-    plan = Plan(load_config(path), progress)
+    config = load_config(path)
+    execution = replace(config.execution, storage=json.load(sys.stdin))
+    plan = Plan(replace(config, execution=execution), progress)
     plan.check()
     start = Span(
         stage=START,

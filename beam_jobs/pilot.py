@@ -9,11 +9,9 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from beam_jobs.measured_run import measured_run
 from beam_jobs.meter import Span
@@ -30,7 +28,7 @@ from beam_jobs.sampling import (
     write_recordings,
     write_texts,
 )
-from mining.config import Config, load_config
+from mining.config import Config, load_config, resolved_yaml
 from mining.config.load import to_plain
 from mining.contract.schemas import SPEECH
 from mining.io.dataset import Manifest, read_manifest
@@ -116,14 +114,16 @@ def run_pilots(
     pilots = []
     for number, share in enumerate(fractions):
         progress.say(f"pilot: running {share:.4%} of the corpus")
-        config = _config(plan, corpora[number], homes[number])
-        spans = measured_run(config, homes[number] / "measured.json")
-        pilots.append(_pilot(load_config(str(config)), share, spans))
+        path, storage = _config(plan, corpora[number], homes[number]), plan.run.storage.options
+        spans = measured_run(path, homes[number] / "measured.json", storage)
+        config = load_config(str(path))
+        execution = replace(config.execution, storage=storage)
+        pilots.append(_pilot(replace(config, execution=execution), share, spans))
     return counted, (pilots[0], pilots[1])
 
 
 def _config(plan: Plan, corpora: Mapping[str, Mapping[str, Any]], home: Path) -> Path:
-    """The run's config over a sample: everything else as it is, without gold."""
+    """The run's config over a sample: everything else as it is, without gold, and secrets masked."""
     values = to_plain(plan.run.config)
     values["output"] = str(home / "out")
     values["evaluate"] = None
@@ -133,7 +133,7 @@ def _config(plan: Plan, corpora: Mapping[str, Mapping[str, Any]], home: Path) ->
         for name, settings in corpora.items()
     }
     path = home / "pilot.yaml"
-    path.write_text(yaml.safe_dump(json.loads(json.dumps(values)), allow_unicode=True))
+    path.write_text(resolved_yaml(json.loads(json.dumps(values))))
     return path
 
 

@@ -181,7 +181,7 @@ class Prepare(ReadingStage):
                 if sum(s.candidates.nbytes + s.row_ids.nbytes for s in held) > SPILL_BYTES:
                     self._spill(unit.key, held, notes)
                     held = []
-        self.record(unit, attempt.skipped)
+        left_out = self.record(unit, attempt.skipped)
         self._spill(unit.key, held, notes)
         refused = pa.concat_tables(rejects)
         counters.update(reason_counters(refused))
@@ -189,7 +189,10 @@ class Prepare(ReadingStage):
             self.rejects_folder(), f"{unit.key}.parquet", refused, REJECT, self.run.storage
         )
         return Receipt(
-            unit=unit.key, parts={"rejects": (part,)}, counters=dict(counters), notes=notes
+            unit=unit.key,
+            parts={"rejects": (part,)},
+            counters=dict(counters),
+            notes={**notes, **left_out},
         )
 
     def _segmented(self, index: int, file: TextFile) -> Iterator[tuple[Segmented, pa.Table, int]]:
@@ -268,10 +271,11 @@ class Prepare(ReadingStage):
             "occurrences": self._occurrences,
             "segments": self.folder,
         }
+        read = self.receipts("read")
         self.publish(
             folders,
-            [*self.receipts("read"), *self.receipts("collapse")],
-            self.end({"files": len(self.files)}),
+            [*read, *self.receipts("collapse")],
+            self.end(read, {"files": len(self.files)}),
             laws=(
                 ("rows_in", ("rows_accounted",)),
                 ("candidates", ("occurrences", "rejected_after_reading")),

@@ -138,8 +138,7 @@ class PrepareSpeech(ReadingStage):
         return self.run.dataset("regions", self.subject, self.hash)
 
     def begin(self) -> None:
-        """Write the listing for the workers; forget what is to be tried again."""
-        super().begin()
+        """Write the listing for the workers."""
         if self.listing is None:
             raise DatasetError(f"prepare {self.subject}: must begin where it was planned")
         for kind in ("recordings", "rejects"):
@@ -220,13 +219,16 @@ class PrepareSpeech(ReadingStage):
                 counters["regions"] += heard.regions.num_rows
                 if sum(table.nbytes for tables in held.values() for table in tables) > SPILL_BYTES:
                     self._spill(unit.key, held, notes)
-        self.record(unit, attempt.skipped)
+        left_out = self.record(unit, attempt.skipped)
         self._spill(unit.key, held, notes)
         refused = pa.concat_tables(rejects)
         counters.update(reason_counters(refused))
         part = self._write_rejects(unit, refused)
         return Receipt(
-            unit=unit.key, parts={"rejects": (part,)}, counters=dict(counters), notes=notes
+            unit=unit.key,
+            parts={"rejects": (part,)},
+            counters=dict(counters),
+            notes={**notes, **left_out},
         )
 
     def _one(self, row: Mapping[str, Any]) -> tuple[Heard, pa.Table] | None:
@@ -310,12 +312,12 @@ class PrepareSpeech(ReadingStage):
             "regions": self.regions_folder,
             "segments": self.folder,
         }
-        collapsed = self.receipts("collapse")
+        heard, collapsed = self.receipts("hear"), self.receipts("collapse")
         seconds = {receipt.unit: receipt.notes["speech_s"] for receipt in collapsed}
         self.publish(
             folders,
-            [*self.receipts("list"), *self.receipts("hear"), *collapsed],
-            self.end({"speech_s": seconds}),
+            [*self.receipts("list"), *heard, *collapsed],
+            self.end(heard, {"speech_s": seconds}),
             laws=(
                 ("rows_in", ("rows_accounted",)),
                 ("candidates", ("occurrences", "rejected_after_hearing")),

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from beam_jobs.listing import audio_uri
+from beam_jobs.reading import INCOMPLETE
 from beam_jobs.stage import Run, Unit
 from mining.contract.errors import AudioError, DatasetError
-from mining.contract.schemas import AUDIO_FRAMES, REGION
+from mining.contract.schemas import AUDIO_FRAMES, REGION, REJECT
 from mining.contract.speech import Samples
 from mining.io.dataset import Manifest
 from mining.io.filesystem import Storage
@@ -69,6 +71,49 @@ def regions_of_unit(run: Run, regions: Manifest, unit: Unit) -> pa.Table:
     return table.filter(pa.array([number == share for number in ids], pa.bool_()))
 
 
+def of_files(regions: pa.Table, files: Sequence[str]) -> pa.Table:
+    """The REGION rows of some recordings, by their addresses."""
+    return regions.filter(pc.is_in(regions["source_uri"], pa.array(files, pa.string())))
+
+
+def without_files(regions: pa.Table, files: Sequence[str]) -> pa.Table:
+    """The REGION rows of all other recordings."""
+    these = pc.is_in(regions["source_uri"], pa.array(files, pa.string()))
+    return regions.filter(pc.invert(these))
+
+
+def left_out_counters(regions: pa.Table, files: Sequence[str]) -> dict[str, int]:
+    """``regions_left_out``: of recordings at which processes died; nothing where there are none."""
+    count = of_files(regions, files).num_rows
+    return {"regions_left_out": count} if count else {}
+
+
+def without_left_out(
+    segments: pa.Table, regions: pa.Table, files: Sequence[str], stage: str
+) -> tuple[pa.Table, pa.Table]:
+    """Take out the segments of recordings at which processes died.
+
+    Args:
+        segments: SEGMENT rows of speech.
+        regions: REGION rows of all their recordings.
+        files: addresses of the recordings that were left out.
+        stage: that refuses them.
+
+    Returns:
+        The other SEGMENT rows, and REJECT rows.
+    """
+    recordings = of_files(regions, files)["recording_id"].unique()
+    lost = pc.is_in(segments["recording_id"], recordings)
+    refused = segments.filter(lost)
+    columns = {
+        "row_id": refused["segment_id"].to_pylist(),
+        "stage": [stage] * refused.num_rows,
+        "reason": ["left_out"] * refused.num_rows,
+        "detail": [f"processes died at {uri}" for uri in refused["source_uri"].to_pylist()],
+    }
+    return segments.filter(pc.invert(lost)), pa.table(columns, schema=REJECT)
+
+
 @dataclass(frozen=True, kw_only=True)
 class CorpusFrames:
     """The frames of a corpus' regions.
@@ -81,15 +126,21 @@ class CorpusFrames:
     manifest: Manifest
     regions: Manifest
 
+    def left_out(self, part: str) -> list[str]:
+        """Addresses of the recordings of a part that were not tokenised: processes died at them."""
+        lacking: Mapping[str, list[str]] = self.manifest.attributes.get(INCOMPLETE, {})
+        return [file for key in units_of_part(self.regions, part) for file in lacking.get(key, ())]
+
     def of_part(self, run: Run, part: str) -> RegionFrames:
-        """The frames of the regions of one part."""
+        """The frames of the regions of one part, but for recordings that were left out."""
         folder = run.dataset("audio_frames", self.manifest.name, self.manifest.hash)
         tables = [
             read_part(f"{folder}/{key}.parquet", AUDIO_FRAMES, run.storage)
             for key in units_of_part(self.regions, part)
         ]
         frames = pa.concat_tables([AUDIO_FRAMES.empty_table(), *tables])
-        return RegionFrames.of(regions_of_part(run, self.regions, part), frames)
+        regions = regions_of_part(run, self.regions, part)
+        return RegionFrames.of(without_files(regions, self.left_out(part)), frames)
 
 
 def samples_of(

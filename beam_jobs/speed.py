@@ -1,8 +1,9 @@
-"""How fast recordings went through a stage, in multiples of real time."""
+"""How fast recordings went through a stage, in multiples of real time; segments, a second."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from beam_jobs.stage import Stage
 from mining.io.dataset import count_receipts, read_manifest
@@ -20,13 +21,24 @@ def is_fresh(stages: Sequence[Stage]) -> bool:
     )
 
 
-def speed(stages: Sequence[Stage], seconds: float) -> str:
-    """A line about finished stages of one kind that took ``seconds``; empty if they hold no audio."""
-    counter = _COUNTERS.get(stages[0].name)
-    if counter is None:
+def padding(counters: Mapping[str, int]) -> str:
+    """``padding 7 %``: what was computed of batches beyond what was needed; empty if none is padded."""
+    computed = counters.get("tokens_computed", 0)
+    if not computed:
         return ""
-    manifests = (read_manifest(stage.folder, stage.run.storage) for stage in stages)
-    audio_ms = sum(manifest.counters.get(counter, 0) for manifest in manifests)
+    return f"padding {100 * (computed - counters['tokens_needed']) / computed:.0f} %"
+
+
+def speed(stages: Sequence[Stage], seconds: float) -> str:
+    """A line about finished stages of one kind that took ``seconds``; empty if there is none."""
+    counter = _COUNTERS.get(stages[0].name)
+    manifests = [read_manifest(stage.folder, stage.run.storage) for stage in stages]
+    if stages[0].name == "embed":
+        counters = sum((Counter(manifest.counters) for manifest in manifests), Counter())
+        rows = counters["rows_in"]
+        rate = f"{rows} segments in {seconds:.1f} s, {rows / seconds:.0f} a second"
+        return f"embed: {', '.join(filter(None, (rate, padding(counters))))}"
+    audio_ms = sum(manifest.counters.get(counter, 0) for manifest in manifests) if counter else 0
     if not audio_ms:
         return ""
     return (

@@ -186,6 +186,15 @@ class Stage(ABC):
         """Where the receipts of a phase are."""
         return f"{self.home}/{phase}"
 
+    def done(self, phase: str) -> set[str]:
+        """Keys of the units of a phase that are done, and need not be done again."""
+        return receipts_there(self.receipts_folder(phase), self.run.storage)
+
+    def is_current(self, phase: str, receipt: Receipt) -> bool:
+        """Whether what a receipt says is done need not be done again."""
+        del phase, receipt
+        return True
+
     def receipts(self, phase: str) -> list[Receipt]:
         """Receipts of a finished phase, in the order of its units.
 
@@ -249,7 +258,12 @@ def do_unit(stage: Stage, phase: str, unit: Unit) -> Receipt | None:
         CapacityError: out of memory.
     """
     folder, storage = stage.receipts_folder(phase), stage.run.storage
-    if read_receipt(folder, unit.key, storage) is not None:
+
+    def is_done() -> bool:
+        found = read_receipt(folder, unit.key, storage)
+        return found is not None and stage.is_current(phase, found)
+
+    if is_done():
         return None
     stage.run.require_same_forgotten()
     try:
@@ -260,7 +274,7 @@ def do_unit(stage: Stage, phase: str, unit: Unit) -> Receipt | None:
     except (DatasetError, InputError):
         # Another worker may have done this very unit, and one have finished the stage since: what
         # was being read here is then gone for a good reason.
-        if read_receipt(folder, unit.key, storage) is None:
+        if not is_done():
             raise
         return None
     except MemoryError:
@@ -276,9 +290,9 @@ def do_unit(stage: Stage, phase: str, unit: Unit) -> Receipt | None:
 def units_left(stages: Sequence[Stage]) -> int:
     """Units of all phases without a receipt."""
     return sum(
-        len({unit.key for unit in stage.units(phase)} - receipts_there(folder, stage.run.storage))
+        len({unit.key for unit in stage.units(phase)} - stage.done(phase))
         for stage in stages
-        for phase, folder in ((phase, stage.receipts_folder(phase)) for phase in stage.phases)
+        for phase in stage.phases
     )
 
 

@@ -1,14 +1,15 @@
 """Stage tokenize: the units of each region of a speech corpus whose encoder hears.
 
 Nothing here depends on the encoder but its audio tokenizer: one that is trained anew with the same
-tokenizer finds the frames done.
+tokenizer finds the frames done. A recording at which processes die is left out; the stage embed refuses
+its segments.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from typing import ClassVar
@@ -20,15 +21,22 @@ from numpy.typing import NDArray
 
 from beam_jobs.earlier import MADE_OF, earlier_hashes, said, take_over
 from beam_jobs.once import one_copy
-from beam_jobs.recordings import regions_of_unit, samples_of, speech_of_unit, units_of_speech
-from beam_jobs.stage import Stage, Unit
+from beam_jobs.reading import ReadingStage
+from beam_jobs.recordings import (
+    left_out_counters,
+    regions_of_unit,
+    samples_of,
+    speech_of_unit,
+    units_of_speech,
+)
+from beam_jobs.stage import Unit
 from encoders.audio_tokens.card import AudioTokenizerCard
 from encoders.audio_tokens.slices import frames_of_regions
 from mining.contract.errors import DatasetError
 from mining.contract.model_ref import ModelRef
 from mining.contract.schemas import AUDIO_FRAMES
 from mining.contract.speech import SPEECH_RATE_HZ, AudioTokenizer, Samples
-from mining.io.dataset import Manifest, Receipt, has_manifest
+from mining.io.dataset import Manifest, Receipt
 from mining.io.parquet import write_part
 from mining.speech.channels import Channel, Clip, channels_of, clips_of
 from mining.speech.frames import frame_rows
@@ -53,7 +61,7 @@ def _load(ref: ModelRef, fingerprint: str, device: str, threads: int | None) -> 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tokenize(Stage):
+class Tokenize(ReadingStage):
     """Tokenises one speech corpus.
 
     Attributes:
@@ -69,6 +77,7 @@ class Tokenize(Stage):
     base: str
     name: ClassVar[str] = "tokenize"
     phases: ClassVar[tuple[str, ...]] = ("tokenize",)
+    reads: ClassVar[str] = "tokenize"
 
     @cached_property
     def hash(self) -> str:
@@ -95,10 +104,6 @@ class Tokenize(Stage):
     def folder(self) -> str:
         """Folder of the frames."""
         return self.run.dataset("audio_frames", self.subject, self.hash)
-
-    def is_done(self) -> bool:
-        """Whether the frames are finished."""
-        return has_manifest(self.folder, self.hash, self.run.storage)
 
     def units(self, phase: str) -> tuple[Unit, ...]:
         """Some recordings of a part of the regions."""
@@ -131,14 +136,18 @@ class Tokenize(Stage):
         )
         kinds = {"audio_frames": AUDIO_FRAMES}
         earlier = take_over(self, phase, unit.key, made_of, kinds, self._earlier)
-        return earlier or replace(self._tokenized(unit), notes={MADE_OF: made_of})
+        return earlier or self._tokenized(unit, made_of)
 
-    def _tokenized(self, unit: Unit) -> Receipt:
+    def _tokenized(self, unit: Unit, made_of: str) -> Receipt:
         mine = regions_of_unit(self.run, self.regions, unit)
         channels = list(channels_of(mine))
-        pieces: list[_Pieces] = [[[] for _ in channel.start] for channel in channels]
-        counters = self._fill(channels, pieces)
-        tables = [frame_rows(one, found) for one, found in zip(channels, pieces, strict=True)]
+        _ = self._tokenizer  # before: what dies of loading it is no fault of a recording
+        with self.attempt(unit, [channel.source_uri for channel in channels]) as attempt:
+            heard = attempt.sifted(channels, lambda one: one.source_uri, self._alone)
+            pieces = _nothing_yet(heard)
+            counters = self._fill(heard, pieces)
+        notes = self.record(unit, attempt.skipped)
+        tables = [frame_rows(one, found) for one, found in zip(heard, pieces, strict=True)]
         table = pa.concat_tables([AUDIO_FRAMES.empty_table(), *tables])
         order = ("recording_id", "channel", "region")
         table = table.sort_by([(name, "ascending") for name in order])
@@ -146,7 +155,16 @@ class Tokenize(Stage):
         counters["regions"] = mine.num_rows
         counters["regions_tokenized"] = table.num_rows
         counters["frames"] = pc.sum(pc.list_value_length(table["frames"])).as_py() or 0
-        return Receipt(unit=unit.key, parts={"audio_frames": (part,)}, counters=dict(counters))
+        return Receipt(
+            unit=unit.key,
+            parts={"audio_frames": (part,)},
+            counters=dict(counters) | left_out_counters(mine, attempt.skipped),
+            notes={**notes, MADE_OF: made_of},
+        )
+
+    def _alone(self, channel: Channel) -> None:
+        """Tokenise a channel for nothing."""
+        self._fill([channel], _nothing_yet([channel]))
 
     def _fill(self, channels: Sequence[Channel], pieces: Sequence[_Pieces]) -> Counter[str]:
         """Put the frames of each clip to its regions. Clips are computed together across channels."""
@@ -179,14 +197,24 @@ class Tokenize(Stage):
 
     def finish(self) -> None:
         """Check that no region is lost; write the manifest."""
+        tokenized = self.receipts("tokenize")
         self.publish(
             {"audio_frames": self.folder},
-            self.receipts("tokenize"),
-            {
-                "audio_tokenizer": self.card.name,
-                "audio_tokenizer_fingerprint": self.card.fingerprint,
-                "rate_hz": self.card.rate_hz,
-                "units": self.card.units,
-            },
-            laws=[("regions", ("regions_tokenized",))],
+            tokenized,
+            self.end(
+                tokenized,
+                {
+                    "audio_tokenizer": self.card.name,
+                    "audio_tokenizer_fingerprint": self.card.fingerprint,
+                    "rate_hz": self.card.rate_hz,
+                    "units": self.card.units,
+                },
+            ),
+            laws=[("regions", ("regions_tokenized", "regions_left_out"))],
         )
+        self.clean()
+
+
+def _nothing_yet(channels: Sequence[Channel]) -> list[_Pieces]:
+    """For each region of each channel: no frames."""
+    return [[[] for _ in channel.start] for channel in channels]

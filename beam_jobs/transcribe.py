@@ -1,7 +1,8 @@
 """Stage transcribe: what is said in each region of a speech corpus, and so in its segments.
 
 Phase ``recognise`` hears the regions of some recordings, each once; phase ``join`` gives every
-segment of a part the text of its regions.
+segment of a part the text of its regions. A recording at which processes die is left out, and its
+segments are rejects.
 """
 
 from __future__ import annotations
@@ -19,15 +20,18 @@ import pyarrow.compute as pc
 from beam_jobs.earlier import MADE_OF, earlier_hashes, said, take_over
 from beam_jobs.listing import UNDETERMINED
 from beam_jobs.once import one_copy
+from beam_jobs.reading import ReadingStage
 from beam_jobs.recordings import (
+    left_out_counters,
     regions_of_part,
     regions_of_unit,
     samples_of,
     speech_of_unit,
     units_of_part,
     units_of_speech,
+    without_left_out,
 )
-from beam_jobs.stage import Stage, Unit, reason_counters
+from beam_jobs.stage import Unit, reason_counters
 from encoders.recognise import RecogniserCard, load_recogniser
 from mining.contract.errors import DatasetError
 from mining.contract.languages import canonical_language
@@ -35,7 +39,7 @@ from mining.contract.model_ref import RecogniserRef
 from mining.contract.schemas import REJECT, SEGMENT, TRANSCRIPT
 from mining.contract.speech import Recogniser, Samples, Transcript
 from mining.filter import Guard, load_guard
-from mining.io.dataset import Manifest, Receipt, has_manifest
+from mining.io.dataset import Manifest, Receipt
 from mining.io.parquet import read_part, write_part
 from mining.speech.channels import Channel, Clip, channels_of, clips_of
 from mining.speech.transcript import around, transcript_rows, with_transcripts
@@ -51,7 +55,7 @@ def _load(ref: RecogniserRef, device: str, threads: int | None) -> Recogniser:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Transcribe(Stage):
+class Transcribe(ReadingStage):
     """Transcribes one speech corpus.
 
     Attributes:
@@ -71,6 +75,7 @@ class Transcribe(Stage):
     guard: str
     name: ClassVar[str] = "transcribe"
     phases: ClassVar[tuple[str, ...]] = ("recognise", "join")
+    reads: ClassVar[str] = "recognise"
 
     @cached_property
     def hash(self) -> str:
@@ -96,10 +101,6 @@ class Transcribe(Stage):
     def transcripts_folder(self) -> str:
         """Folder of what was recognised in each region."""
         return self.run.dataset("transcripts", self.subject, self.hash)
-
-    def is_done(self) -> bool:
-        """Whether the segments are finished."""
-        return has_manifest(self.folder, self.hash, self.run.storage)
 
     @cached_property
     def _guard(self) -> Guard:
@@ -145,15 +146,20 @@ class Transcribe(Stage):
         )
         kinds = {"transcripts": TRANSCRIPT}
         earlier = take_over(self, "recognise", unit.key, made_of, kinds, self._earlier)
-        return earlier or replace(self._recognised(unit), notes={MADE_OF: made_of})
+        return earlier or self._recognised(unit, made_of)
 
-    def _recognised(self, unit: Unit) -> Receipt:
+    def _recognised(self, unit: Unit, made_of: str) -> Receipt:
         mine = regions_of_unit(self.run, self.regions, unit)
         counters: Counter[str] = Counter()
         tables = [TRANSCRIPT.empty_table()]
-        channels = self._known(channels_of(mine))
-        for channel, clips, transcripts in self._transcripts(channels, counters):
-            tables.append(transcript_rows(channel, clips, transcripts))
+        channels = list(self._known(channels_of(mine)))
+        _ = self._recogniser  # before: what dies of loading it is no fault of a recording
+        with self.attempt(unit, [channel.source_uri for channel in channels]) as attempt:
+            for channel, clips, transcripts in self._transcripts(
+                attempt.sifted(channels, lambda one: one.source_uri, self._alone), counters
+            ):
+                tables.append(transcript_rows(channel, clips, transcripts))
+        notes = self.record(unit, attempt.skipped)
         table = pa.concat_tables(tables)
         order = ("lang", "recording_id", "channel", "region")
         table = table.sort_by([(name, "ascending") for name in order])
@@ -165,7 +171,17 @@ class Transcribe(Stage):
         counters["regions_unknown"] = sum(
             lang != UNDETERMINED and self._spoken(lang) is None for lang in mine["lang"].to_pylist()
         )
-        return Receipt(unit=unit.key, parts={"transcripts": (part,)}, counters=dict(counters))
+        return Receipt(
+            unit=unit.key,
+            parts={"transcripts": (part,)},
+            counters=dict(counters) | left_out_counters(mine, attempt.skipped),
+            notes={**notes, MADE_OF: made_of},
+        )
+
+    def _alone(self, channel: Channel) -> None:
+        """Recognise a channel for nothing."""
+        for _ in self._transcripts([channel], Counter()):
+            pass
 
     def _known(self, channels: Iterator[Channel]) -> Iterator[Channel]:
         """Channels in a language that the recogniser knows, or that it has told itself."""
@@ -179,7 +195,7 @@ class Transcribe(Stage):
         return self.card.known(self.ref.language or lang)
 
     def _transcripts(
-        self, channels: Iterator[Channel], counters: Counter[str]
+        self, channels: Sequence[Channel], counters: Counter[str]
     ) -> Iterator[tuple[Channel, list[Clip], list[Transcript]]]:
         """What is said in each channel. Clips are computed together across channels."""
         recogniser = self._recogniser
@@ -247,16 +263,23 @@ class Transcribe(Stage):
             read_part(f"{self.transcripts_folder}/{key}.parquet", TRANSCRIPT, storage)
             for key in units_of_part(self.regions, part)
         ]
+        regions, count = regions_of_part(self.run, self.regions, part), segments.num_rows
+        lacking = self.left_out()
+        files = [f for key in units_of_part(self.regions, part) for f in lacking.get(key, ())]
+        segments, lost = without_left_out(segments, regions, files, self.name)
         unknown = [
             lang != UNDETERMINED and self._spoken(lang) is None
             for lang in segments["lang"].to_pylist()
         ]
         mask = pa.array(unknown, pa.bool_())
         foreign = segments.filter(mask)
-        rejects = [_rejects(foreign, "unknown_language", f"{self.card.name} does not know it")]
+        rejects = [
+            lost,
+            _rejects(foreign, "unknown_language", f"{self.card.name} does not know it"),
+        ]
         heard = with_transcripts(
             segments.filter(pc.invert(mask)),
-            regions_of_part(self.run, self.regions, part),
+            regions,
             pa.concat_tables([TRANSCRIPT.empty_table(), *transcripts]),
             normalise,
         )
@@ -270,7 +293,7 @@ class Transcribe(Stage):
                 "rejects": (write_part(self.rejects_folder(), part, rejected, REJECT, storage),),
             },
             counters={
-                "segments_in": segments.num_rows,
+                "segments_in": count,
                 "kept": kept.num_rows,
                 "rejected": rejected.num_rows,
                 "repetition_cut": pc.sum(kept["repetition_cut"]).as_py() or 0,
@@ -315,12 +338,16 @@ class Transcribe(Stage):
         self.publish(
             folders,
             [*recognised, *self.receipts("join")],
-            {"recogniser": self.card.name, "recogniser_fingerprint": self.card.fingerprint},
+            self.end(
+                recognised,
+                {"recogniser": self.card.name, "recogniser_fingerprint": self.card.fingerprint},
+            ),
             laws=(
-                ("regions", ("transcripts", "regions_unknown")),
+                ("regions", ("transcripts", "regions_unknown", "regions_left_out")),
                 ("segments_in", ("kept", "rejected")),
             ),
         )
+        self.clean()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,6 @@ from beam_jobs.sequence import by_kind, stages_of
 from beam_jobs.stage import STAGES, Stage, Unit, do_unit, units_left
 from beam_jobs.thresholds import effective
 from beam_jobs.waiting import Waiting
-from mining.io.dataset import receipts_there
 
 _NAMED = 8  # shards that a message names
 
@@ -134,11 +133,7 @@ class Worker:
         """Until stages are finished that this worker has no part in."""
         waiting = Waiting(limit_s=self.wait_s, progress=self.progress)
         while left := [stage for stage in stages if not stage.is_done()]:
-            there = sum(
-                len(receipts_there(stage.receipts_folder(phase), stage.run.storage))
-                for stage in left
-                for phase in stage.phases
-            )
+            there = sum(len(stage.done(phase)) for stage in left for phase in stage.phases)
             self._heed_limit(left)
             names = ", ".join(stage.subject for stage in left)
             waiting.pause(there, f"{stages[0].name} of {names}")
@@ -149,7 +144,7 @@ def _missing(stages: Sequence[Stage], work: Sequence[Work], phase: str) -> list[
     missing: list[int] = []
     for index, stage in enumerate(stages):
         places = [place for place, (of, _) in enumerate(work) if of == index]
-        there = receipts_there(stage.receipts_folder(phase), stage.run.storage) if places else ()
+        there = stage.done(phase) if places else ()
         lacking = [place for place in places if work[place][1].key not in there]
         if lacking and not stage.is_done():
             missing += lacking

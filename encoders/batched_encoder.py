@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.batching import BatchRunner, Forward, canonical_batches
+from encoders.batching import BatchRunner, Forward, canonical_batches, tokens_of
 from encoders.card import EncoderCard, KnownByCard
+from mining.contract.encoder import Tokens
 
 _LOG = logging.getLogger(__name__)
 
@@ -68,8 +69,8 @@ class BatchedEncoder(KnownByCard):
         ids: Sequence[str],
         groups: Sequence[str],
         max_tokens: int,
-    ) -> NDArray[np.float32]:
-        """Vectors of items in canonical batches, float32 [N, D], in the order of the items.
+    ) -> tuple[NDArray[np.float32], Tokens]:
+        """Vectors of items in canonical batches, and what the batches compute.
 
         Args:
             forward: rows of the items, a length, a group -> their vectors.
@@ -78,13 +79,18 @@ class BatchedEncoder(KnownByCard):
             groups: those of one batch are of one group.
             max_tokens: longer items are cut.
 
+        Returns:
+            float32 [N, D], in the order of the items; and tokens, whatever does not fit on the device.
+
         Raises:
             CapacityError: a single item does not fit on the device.
         """
         runner = BatchRunner(forward)
-        batches = canonical_batches(
-            lengths, ids, groups, max_tokens=max_tokens, batch_tokens=self._batch_tokens
+        batches = list(
+            canonical_batches(
+                lengths, ids, groups, max_tokens=max_tokens, batch_tokens=self._batch_tokens
+            )
         )
         vectors = runner.run(batches, len(lengths), self.dim)
         self._backed_off += runner.backed_off
-        return vectors
+        return vectors, tokens_of(batches, lengths)

@@ -10,13 +10,14 @@ Shape legend: B rows of the input, N rows of a batch, L tokens, D width of a vec
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mining.contract.encoder import Tokens
 from mining.contract.errors import CapacityError
 
 _LOG = logging.getLogger(__name__)
@@ -93,6 +94,21 @@ def _filled(rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate([rows, np.full(height - len(rows), rows[-1], dtype=np.int64)])
 
 
+def tokens_of(batches: Iterable[CanonicalBatch], lengths: NDArray[np.int64]) -> Tokens:
+    """What some batches compute, and what was needed of it.
+
+    Args:
+        batches: dealt out of rows with these lengths.
+        lengths: tokens of each row of the input, int64 [B].
+    """
+    needed = computed = 0
+    for batch in batches:
+        kept = lengths[batch.rows[: batch.kept]]
+        needed += int(np.minimum(kept, batch.tokens).sum())
+        computed += len(batch.rows) * batch.tokens
+    return Tokens(needed=needed, computed=computed)
+
+
 @dataclass
 class BatchRunner:
     """Runs batches, and halves those that do not fit into a GPU's memory.
@@ -106,7 +122,7 @@ class BatchRunner:
     forward: Forward
     backed_off: int = 0
 
-    def run(self, batches: Iterator[CanonicalBatch], rows: int, dim: int) -> NDArray[np.float32]:
+    def run(self, batches: Iterable[CanonicalBatch], rows: int, dim: int) -> NDArray[np.float32]:
         """Vectors in the order of the input, float32 [B, D]; rows in no batch are zero.
 
         Raises:

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pyarrow as pa
 
-from mining.contract.encoder import Encoder
+from mining.contract.encoder import Encoder, Tokens
 from mining.contract.schemas import REJECT
 from mining.contract.vectors import pack, to_stored
 
 
-def embed_batch(
-    encoder: Encoder, batch: pa.RecordBatch, schema: pa.Schema
-) -> tuple[pa.Table, pa.Table]:
-    """Embed a SEGMENT batch.
+class Embedded(NamedTuple):
+    """What became of a batch.
 
-    Returns:
-        EMBEDDING rows in the batch's order, and REJECT rows: ``no_embedding`` where the encoder gave
-        none, ``bad_vector`` where it is zero or not finite.
+    Attributes:
+        kept: EMBEDDING rows in the batch's order.
+        rejected: REJECT rows: ``no_embedding`` where the encoder gave none, ``bad_vector`` where it is
+            zero or not finite.
+        tokens: what was computed.
     """
+
+    kept: pa.Table
+    rejected: pa.Table
+    tokens: Tokens
+
+
+def embed_batch(encoder: Encoder, batch: pa.RecordBatch, schema: pa.Schema) -> Embedded:
+    """Embed a SEGMENT batch."""
     result = encoder.embed(batch)
     stored, bad = to_stored(result.vectors)
     reasons = {int(row): ("bad_vector", "zero or not finite") for row in np.flatnonzero(bad)}
@@ -44,4 +54,4 @@ def embed_batch(
         },
         schema=REJECT,
     )
-    return kept, rejected
+    return Embedded(kept, rejected, result.tokens)

@@ -35,7 +35,7 @@ def embed_sentences(
     refused: dict[int, tuple[str, str]] = {}
     for start in range(0, sentences.num_rows, _ROWS):
         some = sentences.slice(start, _ROWS).combine_chunks()
-        kept, rejected = embed_batch(encoder, segments_of(some), schema)
+        kept, rejected, _ = embed_batch(encoder, segments_of(some), schema)
         ids = some["segment_id"].combine_chunks()
         rows = pc.index_in(kept["segment_id"].combine_chunks(), ids).to_numpy()
         stored[start + rows] = unpack(kept["vector"], encoder.dim)

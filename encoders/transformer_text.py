@@ -16,7 +16,7 @@ from encoders.batched_encoder import BatchedEncoder
 from encoders.card import EncoderCard
 from encoders.families import TextSettings
 from encoders.text_networks import Network
-from mining.contract.encoder import EmbeddingBatch
+from mining.contract.encoder import EmbeddingBatch, Tokens
 from mining.contract.errors import CheckpointError
 
 
@@ -44,10 +44,10 @@ class TextEncoder(BatchedEncoder):
             elif groups[lang] is None:
                 problems[row] = f"{self.name} knows no language {lang!r}"
         rows = [row for row in range(len(texts)) if row not in problems]
-        vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
+        vectors, tokens = np.zeros((len(texts), self.dim), dtype=np.float32), Tokens()
         if rows:
             ids: list[Any] = batch.column("segment_id").to_pylist()
-            vectors[rows] = self._vectors(
+            vectors[rows], tokens = self._vectors(
                 [texts[row] for row in rows],
                 [groups[langs[row]] or "" for row in rows],
                 [ids[row] for row in rows],
@@ -58,9 +58,12 @@ class TextEncoder(BatchedEncoder):
                 problems[row] = f"{self.name} gives a vector of length {norms[row]}"
                 norms[row] = 0
         safe = np.where(norms == 0, 1, norms)[:, None]
-        return EmbeddingBatch(vectors=(vectors / safe).astype(np.float32), problems=problems)
+        vectors = (vectors / safe).astype(np.float32)
+        return EmbeddingBatch(vectors=vectors, problems=problems, tokens=tokens)
 
-    def _vectors(self, texts: list[str], groups: list[str], ids: list[str]) -> NDArray[np.float32]:
+    def _vectors(
+        self, texts: list[str], groups: list[str], ids: list[str]
+    ) -> tuple[NDArray[np.float32], Tokens]:
         lengths = np.zeros(len(texts), dtype=np.int64)
         for group in sorted(set(groups)):
             members = [row for row, name in enumerate(groups) if name == group]

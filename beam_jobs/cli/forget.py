@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from beam_jobs.bootstrap_config import is_bootstrap, load_bootstrap
 from beam_jobs.cli.options import read_config, work_options
 from beam_jobs.progress import Progress
 
@@ -35,14 +36,24 @@ def forget_command(
     Your own files are not touched; later runs to this output keep it forgotten, by the digests of ids in
     OUTPUT/_state/forgotten.json, and another output knows nothing of it. Who is interrupted goes on with
     the same command.
-    """
-    config = read_config(config_path, overrides, output, runner)
-    from beam_jobs.forget import forget
 
+    With a config of mining bootstrap, what its rounds mined is forgotten, and what they learned from is
+    removed. Models cannot forget: those that learned from mined pairs are named.
+    """
     # what follows -- comes as further arguments
     names = [one for one in arguments if not one.startswith("--")]
     beam_args = [one for one in arguments if one.startswith("--")]
     progress = Progress(quiet=quiet)
-    for line in forget(config, names, corpus, beam_args, progress):
+    if is_bootstrap(config_path):
+        rounds = load_bootstrap(config_path, overrides, output)
+        from beam_jobs.forget_rounds import forget_rounds
+
+        lines = forget_rounds(rounds, names, corpus, (runner, beam_args), progress)
+    else:
+        config = read_config(config_path, overrides, output, runner)
+        from beam_jobs.forget import forget
+
+        lines = forget(config, names, corpus, beam_args, progress)
+    for line in lines:
         click.echo(line)
     progress.say("done")

@@ -18,7 +18,7 @@ from encoders.batched_encoder import BatchedEncoder
 from encoders.card import EncoderCard
 from encoders.dual.items import Item, Spoken, Written
 from encoders.dual.model import DualEncoder
-from mining.contract.encoder import EmbeddingBatch
+from mining.contract.encoder import EmbeddingBatch, Tokens
 from mining.contract.model_ref import ModelRef
 from mining.contract.schemas import FRAMES_COLUMN, SPEECH
 
@@ -43,17 +43,19 @@ class DualSpeechTextEncoder(BatchedEncoder):
         finite, are problems.
         """
         items, problems = self._items(batch)
-        vectors = np.zeros((batch.num_rows, self.dim), dtype=np.float32)
+        vectors, tokens = np.zeros((batch.num_rows, self.dim), dtype=np.float32), Tokens()
         rows = sorted(items)
         if rows:
             ids: list[str] = batch.column("segment_id").to_pylist()
-            vectors[rows] = self._vectors([items[row] for row in rows], [ids[row] for row in rows])
+            vectors[rows], tokens = self._vectors(
+                [items[row] for row in rows], [ids[row] for row in rows]
+            )
         norms = np.linalg.norm(vectors, axis=1)
         for row in rows:
             if not np.isfinite(norms[row]) or norms[row] == 0:
                 problems[row] = f"{self.name} gives a vector of length {norms[row]}"
                 vectors[row] = 0
-        return EmbeddingBatch(vectors=vectors, problems=problems)
+        return EmbeddingBatch(vectors=vectors, problems=problems, tokens=tokens)
 
     def _items(self, batch: pa.RecordBatch) -> tuple[dict[int, Item], dict[int, str]]:
         """Row -> what to embed of it; row -> why there is nothing."""
@@ -78,7 +80,7 @@ class DualSpeechTextEncoder(BatchedEncoder):
                 items[row] = item
         return items, problems
 
-    def _vectors(self, items: list[Item], ids: Sequence[str]) -> NDArray[np.float32]:
+    def _vectors(self, items: list[Item], ids: Sequence[str]) -> tuple[NDArray[np.float32], Tokens]:
         lengths = self.model.lengths(items)
         self.count_truncated(lengths, self.model.max_tokens)
 
@@ -88,7 +90,7 @@ class DualSpeechTextEncoder(BatchedEncoder):
                 return found.cpu().numpy()
 
         if not self.model.tower.pads:
-            return forward(np.arange(len(items)), 0, "")
+            return forward(np.arange(len(items)), 0, ""), Tokens()
         return self.run(forward, lengths, ids, [""] * len(items), self.model.max_tokens)
 
 

@@ -48,8 +48,9 @@ class Execution:
             ``exact-torch`` or ``faiss-flat``; ``auto`` chooses by the tile and the device. All give
             the same bytes.
         device: ``auto`` takes a GPU if there is one.
-        tries: processes that may die while they read a file before it is left out, and the corpus'
-            dataset is ``incomplete``. The first may not know at which of a unit's files it died.
+        tries: processes that may die while they read a file, or hear a recording, before it is left
+            out, and the corpus' dataset is ``incomplete``. The first may not know at which of a unit's
+            files it died.
         storage: fsspec options by protocol, e.g. ``{s3: {endpoint_url: ...}}``.
         patience_s: how long an object store that is out of order is asked again, in seconds, after what
             its own client tries; then the run ends, and the same command goes on from there.

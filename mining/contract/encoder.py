@@ -12,6 +12,19 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tokens:
+    """What a network that pads had to compute, by the rows alone.
+
+    Attributes:
+        needed: tokens of the rows, as far as the network takes them.
+        computed: with the padding, and with rows that only fill up a batch.
+    """
+
+    needed: int = 0
+    computed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class EmbeddingBatch:
     """Vectors of one batch of segments.
 
@@ -19,10 +32,12 @@ class EmbeddingBatch:
         vectors: float32 [B, D], row i belongs to row i of the batch. Rows named in ``problems`` are
             ignored by the caller.
         problems: row -> why it has no vector (one line). Such rows are rejected as ``no_embedding``.
+        tokens: of its batches; none where nothing is padded.
     """
 
     vectors: NDArray[np.float32]
     problems: Mapping[int, str] = field(default_factory=dict)
+    tokens: Tokens = field(default_factory=Tokens)
 
 
 @runtime_checkable

@@ -44,6 +44,7 @@ REJECT_REASONS = frozenset(
         "no_speech",
         "near_silent",
         "no_transcript",
+        "left_out",  # processes died at its recording
         # of training: a text in letters that its language is not written in
         "wrong_script",
         # of pairs whose speech overlaps that of a better choice

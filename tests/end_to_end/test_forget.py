@@ -385,7 +385,7 @@ def test_files_that_were_left_out_keep_nothing(
 ) -> None:
     run(world, mining)
 
-    def lacking(plan: object) -> None:
+    def lacking(plan: object, stages: object) -> None:
         raise IncompleteError("corpora.texts: must be read whole, but is not")
 
     monkeypatch.setattr("beam_jobs.complete.require_complete", lacking)

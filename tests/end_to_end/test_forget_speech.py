@@ -162,6 +162,37 @@ def test_a_copy_in_another_corpus(speech: SpeechWorld, mining: Cli) -> None:
     assert pairs_digest(other) == digest
 
 
+@pytest.mark.usefixtures("no_beam")
+def test_a_copy_without_speech_in_another_corpus(speech: SpeechWorld, mining: Cli) -> None:
+    """Only a reject tells its name there, and nothing but its bytes that it is that recording."""
+    import numpy as np
+    import soundfile
+
+    with_a_second_corpus(speech)
+    silence = np.zeros(16000 * 3, np.int16)
+    for place, seconds in (("audio/eng/still.wav", 3), ("more/mute.wav", 3), ("more/hush.wav", 2)):
+        soundfile.write(speech.folder / place, silence[: 16000 * seconds], 16000)
+    (speech.folder / "more/other.wav").write_bytes(  # as long, and another recording
+        (speech.folder / "more/mute.wav").read_bytes()[:-2] + b"\x01\x00"
+    )
+    for table, names in (
+        ("list", ["eng/still.wav"]),
+        ("more", ["mute.wav", "hush.wav", "other.wav"]),
+    ):
+        with (speech.folder / f"{table}.tsv").open("a") as file:
+            file.writelines(f"{name}\teng\t{name}\n" for name in names)
+    mined(speech, mining)
+    assert set(holding(speech.output, ["eng/still.wav", "mute.wav"])) == {
+        "eng/still.wav",
+        "mute.wav",
+    }
+    done = mining("forget", "eng/still.wav", "--config", speech.config)
+    assert done.code == 0, done.err
+    assert "more: forgotten: files 1, recordings 1" in done.out
+    assert holding(speech.output, ["eng/still.wav", "mute.wav"]) == {}
+    assert set(holding(speech.output, ["hush.wav", "other.wav"])) == {"hush.wav", "other.wav"}
+
+
 @pytest.fixture(scope="module")
 def ears(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("encoders")

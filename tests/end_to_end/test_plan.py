@@ -16,6 +16,7 @@ from beam_jobs.plan import Plan
 from beam_jobs.progress import Silence
 from mining.config import load_config
 from tests.end_to_end.conftest import DISTRACTORS, LANGS, MEANINGS, Outcome, World
+from tests.end_to_end.forgetting import holding
 from tests.end_to_end.speech_world import SAMPLE
 
 Cli = Callable[..., Outcome]
@@ -184,10 +185,13 @@ def test_disk_is_what_a_run_writes_and_a_pilot_counts_what_it_finds(
     assert task_size(plan, "tt", embedded).neighbors == found
 
     # a pilot is a real run of a sample, in processes of its own
-    home = tmp_path / "pilot"
+    home, secret = tmp_path / "pilot", "hush, a secret that opens a store"
+    opens = f"execution.storage={{s3: {{secret: '{secret}'}}}}"
     piloted = planned(
-        mining, world, "--pilot", "20%", "--pilot-output", home, "--rate", "cpu_hour=1"
-    )
+        mining, world, "--pilot", "20%", "--pilot-output", home, "--rate", "cpu_hour=1",
+        "--set", opens,
+    )  # fmt: skip
+    assert holding(home, [secret]) == {}
     assert piloted["is_measured"]
     assert piloted["price"]["total"] == pytest.approx(piloted["cpu_s"] / 3600)
     assert piloted["segments"]["texts"] == pytest.approx({"deu": rows, "eng": rows})

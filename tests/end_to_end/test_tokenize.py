@@ -64,6 +64,13 @@ def test_the_whole_run_and_what_is_done_again(hearing: SpeechWorld, mining: Cli)
     assert worked(first) == STAGES
     assert re.search(r"tokenize: [\d.]+ minutes of audio in .* times real time", first.err)
     assert re.search(r"^talks: \d+ stretches of speech have \d+ frames of 40", first.out, re.M)
+    assert re.search(r"embed: \d+ segments in .* a second, padding \d+ %", first.err)
+    assert (
+        len(re.findall(r"rows a second, padding \d+ %", mining("status", hearing.output).out)) == 2
+    )
+    assert re.search(
+        r"tokens_computed \d+, .*tokens_needed \d+", mining("inspect", hearing.output).out
+    )
     for task in ("ss", "st", "tt"):
         assert re.search(rf"^{task} +macro", first.out, re.MULTILINE), first.out
     digest = hearing.digest()

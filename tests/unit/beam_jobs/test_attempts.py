@@ -214,3 +214,28 @@ def test_a_process_is_known_by_its_start_too():
     gone = subprocess.Popen(["true"])
     gone.wait()
     assert not is_running(f"{host} {gone.pid} 0")
+
+
+def test_work_on_several_files_at_once_is_tried_on_each_alone_when_a_process_has_died(tmp_path):
+    path = tmp_path / "note.json"
+
+    def work(files: Sequence[str]) -> tuple[list[str], list[str], str]:
+        """Items, those that were tried alone, and what is noted while all are worked on."""
+        tried: list[str] = []
+        with attempt(str(path), Storage(), TRIES, files) as one:
+            found = one.sifted(
+                [f"{file}{n}" for file in files for n in "12"], at_first, tried.append
+            )
+            return found, tried, note(path)["open"][-1][1]
+
+    def at_first(item: str) -> str:
+        return item[0]
+
+    assert work("ab") == (["a1", "a2", "b1", "b2"], [], "")
+    die(path, "b")
+    assert work("ab") == (["a1", "a2", "b1", "b2"], ["a1", "a2", "b1", "b2"], "")
+    die(path, "a", ("a",))
+    assert work("a") == (["a1", "a2"], [], "a")  # nobody else can be to blame
+    for _ in range(TRIES):
+        die(path, "b", ("a", "b", "c"))
+    assert work("abc") == (["a1", "a2", "c1", "c2"], ["a1", "a2", "c1", "c2"], "")

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from encoders.batching import BatchRunner, canonical_batches
+from encoders.batching import BatchRunner, canonical_batches, tokens_of
 from mining.contract.errors import CapacityError
 
 rows_of_input = st.lists(st.tuples(st.integers(0, 90), st.sampled_from("xy")), max_size=40)
@@ -45,6 +45,23 @@ def test_batches_are_a_function_of_the_set_of_rows(rows, order):
     moved = [[ids[places[r]] for r in b.rows] for b in two]
     assert [[ids[r] for r in b.rows] for b in one] == moved
     assert [(b.tokens, b.group, b.kept) for b in one] == [(b.tokens, b.group, b.kept) for b in two]
+
+
+@given(rows=rows_of_input, max_tokens=st.integers(1, 100), budget=st.integers(1, 300))
+def test_padding_is_what_a_forward_pass_meets_beyond_the_rows(rows, max_tokens, budget):
+    lengths = np.array([length for length, _ in rows], dtype=np.int64)
+    ids = [f"{i:03d}" for i in range(len(rows))]
+    batches = deal(rows, ids, max_tokens=max_tokens, batch_tokens=budget)
+    met = []
+
+    def forward(rows, tokens, group):
+        met.append(len(rows) * tokens)
+        return np.zeros((len(rows), 2), np.float32)
+
+    BatchRunner(forward).run(batches, len(rows), 2)
+    tokens = tokens_of(batches, lengths)
+    assert tokens.computed == sum(met)
+    assert tokens.needed == sum(min(length, max_tokens) for length, _ in rows) <= tokens.computed
 
 
 def vectors_of(rows, tokens):
