@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mining.contract.errors import ConfigError, InputError
-from mining.knn.backend import Nominees, Stored, float32_bound, nominees_above
+from mining.knn.backend import Nominees, Stored, float32_bound, nominees_above, with_spares
 from mining.knn.keys import best, keys
 
 _BLOCK_ROWS = 65536  # a side that is held in float32 at a time
@@ -34,6 +34,7 @@ class FaissFlat:
     ) -> tuple[Nominees, Nominees]:
         """See :class:`mining.knn.backend.Nominator`."""
         bound = float32_bound(rows.shape[1])
+        forward, backward = with_spares(forward, len(columns)), with_spares(backward, len(rows))
         with faiss_with(self.threads, "backend faiss-flat") as faiss:
             return (
                 nominees_above(_search(faiss, rows, columns, forward), len(columns), bound),
