@@ -93,7 +93,7 @@ def mine_pairs(
     settings = ScoreSettings(k=k, margin=margin, select=select, threshold=threshold)
     _check_shapes(x, y)
     sides = [_stored(array, name) for name, array in (("x", x), ("y", y))]
-    kept = [np.unique(first_rows(side)) if distinct else np.arange(len(side)) for side in sides]
+    kept = [_distinct(side) if distinct else np.arange(len(side)) for side in sides]
     src, tgt = (s if len(rows) == len(s) else s[rows] for s, rows in zip(sides, kept, strict=True))
     forward, backward = _search(src, tgt, k, search or Search(), say or (lambda line: None))
     pairs = select_arrays(_nearest(forward), _nearest(backward), settings)
@@ -128,6 +128,11 @@ def _search(
             f"k-NN: {again} of {len(x) + len(y)} rows could not be told apart and were searched again"
         )
     return found
+
+
+def _distinct(side: Stored) -> NDArray[np.int64]:
+    """Rows that are the first to hold their vector."""
+    return np.flatnonzero(first_rows(side) == np.arange(len(side)))
 
 
 def _nearest(found: TopK) -> Nearest:

@@ -45,8 +45,8 @@ class Execution:
             8 k bytes a row and block of the other side, and the same the other way; a run needs that
             room while it searches in any case. ``false`` frees it when the neighbours are finished.
         backend: k-NN backend: ``exact``, ``exact-int8``, ``exact-prefix``, ``exact-cuda``,
-            ``exact-torch`` or ``faiss-flat``; ``auto`` chooses by the tile and the device. All give
-            the same bytes.
+            ``exact-torch``, ``faiss-flat`` or ``faiss-gpu``; ``auto`` chooses by the tile and the
+            device, never FAISS. All give the same bytes.
         device: ``auto`` takes a GPU if there is one.
         tries: processes that may die while they read a file, or hear a recording, before it is left
             out, and the corpus' dataset is ``incomplete``. The first may not know at which of a unit's

@@ -19,7 +19,7 @@ from mining.knn.int8_codes import FEWEST_ROWS
 
 # Passes over the similarities of a tile, by backend: the one place to add one. Those of BACKENDS that
 # stand not here are taken to make one.
-PASSES: Mapping[str, int] = {"faiss-flat": 2}
+PASSES: Mapping[str, int] = {"faiss-flat": 2, "faiss-gpu": 2}
 
 # A backend that is another one on fewer rows a side is measured on so many, and twice as many.
 _LEAST_OF: Mapping[str, int] = {"exact-int8": FEWEST_ROWS}

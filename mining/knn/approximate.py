@@ -14,7 +14,7 @@ import numpy as np
 
 from mining.contract.errors import ConfigError, InputError
 from mining.knn.arrays import checked
-from mining.knn.backend import Nominees, Stored
+from mining.knn.backend import Nominees, Stored, with_spares
 from mining.knn.backends import thread_count
 from mining.knn.exact import TopK, search_both
 from mining.knn.faiss_flat import faiss_with
@@ -73,6 +73,7 @@ class Approximate:
                     f"index {self.index}: needs {least} rows a side to learn its codes of, but has "
                     f"{len(side)}; take ivf-flat or exact"
                 )
+        forward, backward = with_spares(forward, len(columns)), with_spares(backward, len(rows))
         with faiss_with(self.threads, f"index {self.index}") as faiss:
             return (
                 self._search(faiss, rows, columns, forward),

@@ -1,4 +1,4 @@
-"""Backends: fast kernels that nominate candidates. What is written is always re-scored.
+"""Backends: fast kernels that nominate candidates. What is written has been computed exactly.
 
 N rows, M columns, D dimensions, P nominees.
 """
@@ -28,10 +28,12 @@ class Nominees:
         row: int64 [Q, P], distinct index rows within a query.
         others: float64 [Q], proven: no row that is not nominated is more similar than that. Minus
             infinity where all are, or where those that are have been found exactly.
+        similarity: float32 [Q, P], exact; None: still to be computed.
     """
 
     row: NDArray[np.int64]
     others: NDArray[np.float64]
+    similarity: NDArray[np.float32] | None = None
 
 
 class Nominator(Protocol):
@@ -45,9 +47,15 @@ class Nominator(Protocol):
         Args:
             rows: float16 [N, D], N > 0, norms of about 1; may be memory-mapped; not modified.
             columns: float16 [M, D], M > 0; likewise.
-            forward: nominees of a row, 1 to M.
-            backward: nominees of a column, 1 to N.
+            forward: neighbours wanted of a row, 1 to M. A kernel whose similarities are not exact
+                nominates some more (:func:`with_spares`).
+            backward: of a column, 1 to N.
         """
+
+
+def with_spares(k: int, index_rows: int) -> int:
+    """Nominees for k neighbours: float32 rarely confuses more than the next two."""
+    return min(index_rows, k + max(2, k // 8))
 
 
 def nominees_above(heaps: NDArray[np.int64], index_rows: int, bound: float) -> Nominees:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from mining.contract.errors import ConfigError
 from mining.knn.backend import Nominator
-from mining.knn.faiss_flat import FaissFlat
+from mining.knn.faiss_flat import FaissFlat, gpus
 from mining.knn.int8 import Int8
 from mining.knn.one_pass import OnePass
 from mining.knn.planner import AUTO, choose_backend
@@ -21,6 +21,7 @@ BACKENDS: Mapping[str, Callable[[int], Nominator]] = {
     "exact-prefix": lambda threads: Prefix(threads=threads),
     "exact-torch": lambda threads: TorchTiles(device="cpu"),
     "faiss-flat": lambda threads: FaissFlat(threads=threads),
+    "faiss-gpu": lambda threads: FaissFlat(threads=threads, gpu=True),
 }
 
 
@@ -28,7 +29,8 @@ def available() -> tuple[str, ...]:
     """Names of those that this machine can run."""
     import torch
 
-    return tuple(name for name in BACKENDS if torch.cuda.is_available() or name != "exact-cuda")
+    there = {"exact-cuda": torch.cuda.is_available(), "faiss-gpu": gpus() > 0}
+    return tuple(name for name in BACKENDS if there.get(name, True))
 
 
 def nominator(name: str, threads: int | None, rows: int, columns: int, dim: int) -> Nominator:

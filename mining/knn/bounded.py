@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mining.knn.backend import Nominees, Stored, check_full
-from mining.knn.bounded_kernels import scan_bounds
-from mining.knn.keys import EMPTY, best, rows
+from mining.knn.keys import EMPTY, best, rows, similarities
 from mining.knn.one_pass import TILE_COLUMNS, TILE_ROWS, panel_columns, strips, widened
 from mining.knn.rescore import SCALE
 from mining.knn.scan_kernels import HIGHEST, scratch
@@ -30,13 +29,14 @@ class Part(Protocol):
 
     @property
     def closer(self) -> tuple[Singles, Singles, Singles]:
-        """What a closer bound is made of, as :func:`scan_bounds` takes it."""
+        """What a closer bound is made of, as :func:`mining.knn.bounded_kernels.scan_bounds` takes it."""
 
     def part(self, some: slice) -> Self:
         """Some of these."""
 
 
 P = TypeVar("P", bound=Part)
+Scan = Callable[[P, P, tuple[Any, ...]], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +62,13 @@ class BoundedScan(Generic[P]):
     What is left out cannot be a neighbour, so that no certificate is needed.
 
     Attributes:
-        tiles: made once a thread. Gives upper bounds but for rounding, float32 [B, W] in whole strips
-            (what fills one is lowest), in a buffer that the next tile overwrites.
+        scan: made once a thread. Makes and scans a tile: gets some rows and some columns, and what
+            :func:`mining.knn.bounded_kernels.scan_bounds` gets beside the bounds.
         slack: what rounding may take from a bound, and from a threshold.
         threads: each makes and scans its own tiles.
     """
 
-    tiles: Callable[[], Callable[[P, P], Singles]]
+    scan: Callable[[], Scan[P]]
     slack: float
     threads: int
 
@@ -116,7 +116,7 @@ class _Share(Generic[P]):
         self._heaps = np.full((width, places[1]), EMPTY)
         self._thresholds = np.full(width, HIGHEST)  # what only fills a strip finds nothing
         self._thresholds[: len(panel.bits)] = panel.thresholds
-        self._tiles, self._own = scan.tiles(), scratch(TILE_COLUMNS, *places)
+        self._scan, self._own = scan.scan(), scratch(TILE_COLUMNS, *places)
 
     def do(self, x: Side[P], heaps: NDArray[np.int64], starts: Iterator[int]) -> NDArray[np.int64]:
         """Scan the blocks that begin at ``starts``; the columns' heaps."""
@@ -124,19 +124,24 @@ class _Share(Generic[P]):
         for start in starts:
             block = slice(start, start + TILE_ROWS)
             part = x.part(block)
-            values = ((widened(x.values[block]) * float(SCALE)).numpy(), *part.closer)
+            values = (scaled(x.values[block]), *part.closer)
             for left in range(0, count, TILE_COLUMNS):
                 own = slice(left, left + TILE_COLUMNS)
                 columns = panel.bounds.part(own)
-                tile = self._tiles(part, columns)
-                scan_bounds(
-                    tile, start, panel.first + left, values, (panel.bits[own], *columns.closer),
-                    self._slack, (heaps[block], x.thresholds[block]),
-                    (self._heaps[own], self._thresholds[own]), self._own,
-                )  # fmt: skip
+                state = (self._heaps[own], self._thresholds[own])
+                self._scan(part, columns, (
+                    (start, panel.first + left), values, (panel.bits[own], *columns.closer),
+                    self._slack, (heaps[block], x.thresholds[block]), state, self._own,
+                ))  # fmt: skip
         return self._heaps[:count]
+
+
+def scaled(values: Stored) -> Singles:
+    """Float32 values times ``SCALE``, as compiled products take them."""
+    return np.asarray((widened(values) * float(SCALE)).numpy())
 
 
 def _exact(heaps: NDArray[np.int64]) -> Nominees:
     check_full(heaps)
-    return Nominees(row=rows(heaps), others=np.full(len(heaps), -np.inf))
+    others = np.full(len(heaps), -np.inf)
+    return Nominees(row=rows(heaps), others=others, similarity=similarities(heaps))

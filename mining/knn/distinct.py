@@ -10,7 +10,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio, odd
-_BLOCK_ROWS = 4096  # rows compared at a time
+_WORD = 4  # float16 in a uint64
+_VALUES = np.uint64(0x7FFF7FFF7FFF7FFF)  # all of their bits but the signs
+_BLOCK_ROWS = 4096  # rows looked at at a time
 
 
 def first_rows(values: NDArray[np.float16]) -> NDArray[np.int64]:
@@ -20,7 +22,8 @@ def first_rows(values: NDArray[np.float16]) -> NDArray[np.int64]:
         values: float16 [N, D]; may be memory-mapped.
     """
     own = np.arange(len(values))
-    hashes = _hashes(values.view(np.uint16))
+    blocks = (values[at : at + _BLOCK_ROWS] for at in range(0, len(values), _BLOCK_ROWS))
+    hashes = np.concatenate([np.empty(0, np.uint64), *(_hashes(_words(one)) for one in blocks)])
     order = np.argsort(hashes, kind="stable")
     ranked = hashes[order]
     same = np.zeros(len(order), dtype=bool)
@@ -47,17 +50,25 @@ def first_rows(values: NDArray[np.float16]) -> NDArray[np.int64]:
     return first
 
 
+def _words(values: NDArray[np.float16]) -> NDArray[np.uint64]:
+    """Four values a word: uint64 [N, D / 4], zeros behind the last."""
+    if missing := -values.shape[1] % _WORD:
+        values = np.pad(values, ((0, 0), (0, missing)))
+    return np.ascontiguousarray(values).view(np.uint64)
+
+
 @njit(nogil=True, cache=True)
-def _hashes(bits):  # type: ignore[no-untyped-def]
-    """uint64 [N] of uint16 [N, D]; zero and minus zero are one value."""
-    out = np.empty(bits.shape[0], np.uint64)
-    for i in range(bits.shape[0]):
+def _hashes(words):  # type: ignore[no-untyped-def]
+    """uint64 [N] of uint64 [N, W]; a zero and a minus zero in them are one value."""
+    out = np.empty(words.shape[0], np.uint64)
+    for i in range(words.shape[0]):
         total = np.uint64(1)
-        for d in range(bits.shape[1]):
-            value = bits[i, d]
-            if value == 0x8000:
-                value = np.uint16(0)
-            total = (total ^ np.uint64(value)) * _MULTIPLIER
+        for d in range(words.shape[1]):
+            word = words[i, d]
+            word &= (
+                (word & _VALUES) + _VALUES
+            ) | _VALUES  # the sign stays where a value is not zero
+            total = (total ^ word) * _MULTIPLIER
             total ^= total >> np.uint64(29)
         out[i] = total
     return out

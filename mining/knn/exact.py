@@ -42,7 +42,7 @@ def search_both(
 ) -> tuple[TopK, TopK]:
     """Nearest rows of ``y`` for every row of ``x``, and the other way round.
 
-    The backend nominates P > K rows, and gives a bound of the similarity of all others; a query is
+    The backend nominates P >= K rows, and gives a bound of the similarity of all others; a query is
     certified when its exact K-th similarity is above that. What is left is scanned in full.
 
     Args:
@@ -56,16 +56,11 @@ def search_both(
     if not forward or not backward:
         return _none(len(x), forward), _none(len(y), backward)
     with full_products():
-        nominees = backend.nominate(x, y, _count(forward, len(y)), _count(backward, len(x)))
+        nominees = backend.nominate(x, y, forward, backward)
     return (
         _certified(x, y, forward, nominees[0], threads),
         _certified(y, x, backward, nominees[1], threads),
     )
-
-
-def _count(k: int, rows: int) -> int:
-    """Nominees for k neighbours: float32 rarely confuses more than the next two."""
-    return min(rows, k + max(2, k // 8))
 
 
 def _none(queries: int, k: int) -> TopK:
@@ -80,7 +75,9 @@ def _certified(
     nominees: Nominees,
     threads: int,
 ) -> TopK:
-    exact = exact_similarity(queries, index, nominees.row, threads)
+    exact = nominees.similarity
+    if exact is None:
+        exact = exact_similarity(queries, index, nominees.row, threads)
     found = best(keys(exact, nominees.row), k)
     # rounded as similarities are: another row may be that similar, and lower
     doubtful = np.flatnonzero(similarities(found[:, -1]) <= nominees.others.astype(np.float32))

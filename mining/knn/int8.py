@@ -7,21 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from mining.knn.backend import Nominees, Stored
-from mining.knn.bounded import BoundedScan, Side, Singles
+from mining.knn.bounded import BoundedScan, Side, scaled
+from mining.knn.bounded_kernels import scan_bounds
 from mining.knn.int8_codes import SLACK, Centres, Codes, plan_codes
-from mining.knn.int8_kernels import bounds
+from mining.knn.int8_kernels import reach
 from mining.knn.int8_products import multiplies_int8, multiply
 from mining.knn.one_pass import TILE_COLUMNS, TILE_ROWS, OnePass, strips
 from mining.knn.prefix_bounds import spread
-from mining.knn.scan_kernels import LOWEST
+from mining.knn.scan_kernels import LOWEST, scratch
 from mining.knn.sweep import sweep
 
-_SAMPLE = 1024  # rows of the other side, of which the first thresholds are made
-UPPER, LOWER = np.float32(1.0), np.float32(-1.0)
+_SAMPLE = 512  # rows, of which the first thresholds of columns are made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,11 +30,11 @@ class Int8:
     """Int8 codes where they pay (see :mod:`mining.knn.int8_codes`), full products elsewhere.
 
     A CPU with VNNI instructions multiplies int8 four times as fast as float32 or faster. What a
-    neighbour must reach is first the P-th highest lower bound among a sample of the other side, and
-    rises as pairs are computed.
+    neighbour must reach is first, of a column, what a sample of the rows reaches, and of a row, what the
+    columns of its first tile reach; it rises as pairs are computed.
 
-    Memory as of :class:`OnePass` without its columns in float32; D + 20 bytes a column of a panel; two
-    tiles, and a block of rows in float32 and in codes, a thread.
+    Memory as of :class:`OnePass` without its columns in float32; D + 20 bytes a column of a panel; a
+    tile, and a block of rows in float32 and in codes, a thread.
 
     Attributes:
         threads: each multiplies and scans its own tiles.
@@ -66,48 +67,46 @@ class Int8:
                 thresholds=np.full(len(columns), LOWEST),
             ),
         )
-        sample = max(_SAMPLE, *places)
-        self._reach(sides[0], centres.of_columns(spread(columns, sample)), places[0])
-        self._reach(sides[1], centres.of_rows(spread(rows, sample)), places[1])
-        scan = BoundedScan(tiles=CodeTiles, slack=SLACK, threads=self.threads)
+        if len(rows) >= places[1]:
+            sample = spread(rows, max(_SAMPLE, places[1]))
+            self._reach(sides[1], sample, centres.of_rows(sample), places[1])
+        scan = BoundedScan(scan=CodeTiles, slack=SLACK, threads=self.threads)
         return scan.nearest(*sides, places)
 
-    def _reach(self, side: Side[Codes], sample: Codes, places: int) -> None:
-        """Set the thresholds: the P-th highest of the lower bounds with a sample of the other side."""
-        import torch
-
-        if len(sample.values) < places:
-            return
+    def _reach(self, side: Side[Codes], sample: Stored, codes: Codes, places: int) -> None:
+        """Set the thresholds: what the P-th nearest of some rows of the other side reach."""
+        bits = np.ascontiguousarray(sample).view(np.uint16)
 
         def share(starts: Iterator[int]) -> None:
-            tiles = CodeTiles(len(sample.values))
+            tiles, own = CodeTiles(len(bits)), scratch(strips(len(bits)), places, 1)
             for start in starts:
                 some = slice(start, start + TILE_ROWS)
-                lower = torch.from_numpy(tiles.bounds(side.part(some), sample, LOWER))
-                side.thresholds[some] = lower.topk(places, dim=1, sorted=True).values[:, -1].numpy()
+                tiles.reach(side.part(some), codes, (
+                    scaled(side.values[some]), bits, side.thresholds[some], own
+                ))  # fmt: skip
 
         sweep(range(0, len(side.values), TILE_ROWS), self.threads, share)
 
 
 class CodeTiles:
-    """The two buffers of one thread's tiles: products, and bounds."""
+    """The buffer of one thread's tiles of products."""
 
     def __init__(self, columns: int = TILE_COLUMNS) -> None:
         import torch
 
         self._products = torch.empty(TILE_ROWS * columns, dtype=torch.int32)
-        self._bounds = np.empty(TILE_ROWS * strips(columns), np.float32)
 
-    def __call__(self, rows: Codes, columns: Codes) -> Singles:
-        """Upper bounds: float32 [B, W] in whole strips; what no column fills is lowest."""
-        return self.bounds(rows, columns, UPPER)
+    def __call__(self, rows: Codes, columns: Codes, rest: tuple[Any, ...]) -> None:
+        """Scan a tile; see :class:`mining.knn.bounded.BoundedScan`."""
+        scan_bounds(*self._multiplied(rows, columns), *rest)
 
-    def bounds(self, rows: Codes, columns: Codes, sign: np.float32) -> Singles:
-        """Upper or lower bounds likewise."""
+    def reach(self, rows: Codes, columns: Codes, rest: tuple[Any, ...]) -> None:
+        """See :func:`mining.knn.int8_kernels.reach`."""
+        reach(*self._multiplied(rows, columns), *rest)
+
+    def _multiplied(self, rows: Codes, columns: Codes) -> tuple[Any, ...]:
+        """Products of codes, and the facts of both sides."""
         height, count = len(rows.values), len(columns.values)
         products = self._products[: height * count].view(height, count)
         multiply(rows.values, columns.values, products)
-        out = self._bounds[: height * strips(count)].reshape(height, strips(count))
-        out[:, count:] = LOWEST
-        bounds(products.numpy(), rows.facts, columns.facts, sign, out)
-        return out
+        return products.numpy(), (rows.facts, columns.facts)

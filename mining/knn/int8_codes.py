@@ -21,11 +21,12 @@ from mining.knn.int8_products import MOST_DIM
 from mining.knn.prefix_bounds import probed, spread
 
 _SAMPLE = 4096  # rows a side whose mean is the centre
+_PROBED = 4096  # columns that bounds are tried with
 # In float32 multiply-adds, measured beside the GEMM on one core: a product of codes, at the ratio of
 # AVX-512's instructions for both (oneDNN reached 8 on a Zen 5); a bound that is made and scanned, and a
 # product that is scanned; and a dimension of a pair that is left, in both directions and with those that
 # are computed while thresholds rise.
-_CODE_COST, _SCAN_COST, _FULL_SCAN_COST, _CANDIDATE_COST = 0.25, 30.0, 25.0, 20.0
+_CODE_COST, _SCAN_COST, _FULL_SCAN_COST, _CANDIDATE_COST = 0.25, 45.0, 25.0, 10.0
 _WORTH = 0.8  # of the cost of full products, above which codes are not tried
 FEWEST_ROWS = 8192  # a side, below which there is little to save
 # A bound is made by 12 roundings of float32 numbers below 16 (lengths are at most 1.004, less a centre
@@ -112,7 +113,7 @@ def plan_codes(
     if min(len(x), len(y)) < fewest or x.shape[1] > MOST_DIM:
         return None
     centres = means(x, y)
-    probes, columns, products, lowest = probed(x, y, k)
+    probes, columns, products, lowest = probed(x, y, k, _PROBED)
     rows, others = centres.of_rows(probes).facts, centres.of_columns(columns).facts
     error = np.outer(rows[2], others[4]) + np.outer(rows[3], others[2])
     candidates = np.count_nonzero(products + error >= lowest[:, None]) / len(probes)

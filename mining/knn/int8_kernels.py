@@ -1,6 +1,6 @@
-"""Compiled rounding of vectors to int8, and tiles of bounds from the products of what is rounded.
+"""Compiled rounding of vectors to int8, and a scan of the bounds that products of these make.
 
-N rows, B rows and W columns of a tile, D dimensions.
+N rows, B rows and W columns of a tile, V columns in whole strips, D dimensions, K neighbours.
 """
 
 from __future__ import annotations
@@ -8,8 +8,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from mining.knn.rescore import widened
+from mining.knn.rescore import rough_error, rough_product, widened
+from mining.knn.scan_kernels import LOWEST, STRIP, flag, keep_highest, likely_above
 
+_ZERO = np.uint64(0)  # unsigned: LLVM vectorises loops over it
 LEVELS = 127  # of a sign: -128 is left out, so that codes are symmetric
 
 
@@ -50,21 +52,45 @@ def encode(bits, centre, other, codes, facts):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, boundscheck=False, fastmath={"contract"}, cache=True)
-def bounds(products, rows, columns, sign, out):  # type: ignore[no-untyped-def]
-    """Similarities from products of codes, and as much more or less as these may be wrong by.
+def bound(products, i, rows, columns, out):  # type: ignore[no-untyped-def]
+    """Upper bounds of a row's similarities: those from products of codes, and what they may lack.
 
     Args:
-        products: int32 [B, W].
+        products: int32 [B, W], of codes.
+        i: the row.
         rows: float32 [5, B], of :func:`encode`; the second less the centres' product.
         columns: float32 [5, W], of :func:`encode`.
-        sign: float32, 1 for upper and -1 for lower bounds.
-        out: float32 [B, at least W], written.
+        out: float32 [V], written; what no column fills is lowest.
     """
-    steps, shifts, lost, lengths = columns[0], columns[1], columns[2], columns[4]
+    step, shift, row_lost, row_kept = rows[0, i], rows[1, i], rows[2, i], rows[3, i]
+    count = np.uint64(products.shape[1])
+    for j in range(_ZERO, count):
+        value = (columns[0, j] * step) * np.float32(products[i, j]) + (shift + columns[1, j])
+        out[j] = value + row_lost * columns[4, j] + row_kept * columns[2, j]
+    out[count:] = LOWEST
+
+
+@njit(nogil=True, boundscheck=False, cache=True)
+def reach(products, facts, rows, columns, thresholds, own):  # type: ignore[no-untyped-def]
+    """What the K-th nearest of each row reaches: similarities with the columns of the highest bounds.
+
+    Args:
+        products: int32 [B, W], of codes; W at least K.
+        facts: float32 [5, B] and [5, W], of :func:`encode`.
+        rows: float32 [B, D] stored values times ``SCALE``.
+        columns: uint16 [W, D] bits of stored values.
+        thresholds: float32 [B], written.
+        own: of :func:`mining.knn.scan_kernels.scratch`, for V columns.
+    """
+    _, _, flagged, groups, top, _, _, none, bounds = own
+    last = top.shape[0] - 1
+    error = rough_error(rows.shape[1])
     for i in range(products.shape[0]):
-        step, shift = rows[0, i], rows[1, i]
-        row_lost, row_kept = sign * rows[2, i], sign * rows[3, i]
-        own, bound = products[i], out[i]
-        for j in range(products.shape[1]):
-            value = (steps[j] * step) * np.float32(own[j]) + (shift + shifts[j])
-            bound[j] = value + row_lost * lengths[j] + row_kept * lost[j]
+        bound(products, i, facts[0], facts[1], bounds)
+        likely = likely_above(bounds, groups, top)
+        top[:] = LOWEST
+        for q in range(flag(bounds, none, likely, flagged)):
+            for j in range(np.int64(flagged[q]), np.int64(flagged[q]) + STRIP):
+                if bounds[j] > likely:
+                    keep_highest(top, rough_product(rows, i, columns, j) - error)
+        thresholds[i] = top[last]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mining.knn.backend import Nominees, float32_bound, nominees_above
+from mining.knn.backend import Nominees, float32_bound, nominees_above, with_spares
 from mining.knn.keys import EMPTY, best
 from mining.knn.scan_kernels import (
     HIGHEST,
@@ -57,7 +57,10 @@ class OnePass:
         self, rows: Values, columns: Values, forward: int, backward: int
     ) -> tuple[Nominees, Nominees]:
         """See :class:`mining.knn.backend.Nominator`; float32 values, too."""
-        search = _Rows(rows, forward)
+        search, backward = (
+            _Rows(rows, with_spares(forward, len(columns))),
+            with_spares(backward, len(rows)),
+        )
         size = panel_columns(_PANEL_VALUES // rows.shape[1], backward, self.threads)
         found = [
             self._panel(search, columns[first : first + size], first, backward)

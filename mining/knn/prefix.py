@@ -5,13 +5,14 @@ N rows, M columns, D dimensions, K neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from mining.knn.backend import Nominees, Stored
-from mining.knn.bounded import BoundedScan, Side, Singles
+from mining.knn.bounded import BoundedScan, Scan, Side, Singles
+from mining.knn.bounded_kernels import NO_FACTS, scan_bounds
 from mining.knn.one_pass import OnePass, Tiles
 from mining.knn.prefix_bounds import GUESS, Bounded, PrefixBounds, plan_bounds
 from mining.knn.rescore import exact_similarity
@@ -21,7 +22,7 @@ from mining.knn.rescore import exact_similarity
 class Prefix:
     """Bounds where they pay (see :mod:`mining.knn.prefix_bounds`), full products elsewhere.
 
-    Two passes. The first nominates by a quarter of the head: the least of the K nominees' exact
+    Two passes. The first nominates by a quarter of the head: the K-th highest of the nominees' exact
     similarities is one that the K nearest must reach. The second, over tiles of bounds, computes
     exactly every pair whose bound reaches that of either of its rows.
 
@@ -52,22 +53,34 @@ class Prefix:
             x.operand[:, guess], y.operand[:, guess], *places
         )
         sides = (
-            Side(values=rows, part=x.part, thresholds=self._reached(rows, columns, likely[0])),
-            Side(values=columns, part=y.part, thresholds=self._reached(columns, rows, likely[1])),
+            Side(
+                values=rows,
+                part=x.part,
+                thresholds=self._reached(rows, columns, likely[0], places[0]),
+            ),
+            Side(
+                values=columns,
+                part=y.part,
+                thresholds=self._reached(columns, rows, likely[1], places[1]),
+            ),
         )
-        scan = BoundedScan(tiles=_tiles, slack=bounds.slack, threads=self.threads)
+        scan = BoundedScan(scan=_scan, slack=bounds.slack, threads=self.threads)
         return scan.nearest(*sides, places)
 
-    def _reached(self, values: Stored, others: Stored, likely: Nominees) -> Singles:
-        """The least similar of some rows of the other side: float32 [N]."""
+    def _reached(self, values: Stored, others: Stored, likely: Nominees, places: int) -> Singles:
+        """The K-th most similar of some rows of the other side: float32 [N]."""
         found = exact_similarity(values, others, likely.row, self.threads)
-        return np.ascontiguousarray(found.min(axis=1))
+        at = found.shape[1] - places
+        return np.ascontiguousarray(np.partition(found, at, axis=1)[:, at])
 
 
-def _tiles() -> Callable[[Bounded, Bounded], Singles]:
+def _scan() -> Scan[Bounded]:
     import torch
 
     tiles = Tiles()
-    return lambda rows, columns: tiles.multiplied(
-        torch.from_numpy(rows.operand), torch.from_numpy(columns.operand)
-    )
+
+    def scan(rows: Bounded, columns: Bounded, rest: tuple[Any, ...]) -> None:
+        operands = torch.from_numpy(rows.operand), torch.from_numpy(columns.operand)
+        scan_bounds(tiles.multiplied(*operands).view(np.int32), NO_FACTS, *rest)
+
+    return scan

@@ -152,10 +152,10 @@ def plan_bounds(
 
 
 def probed(
-    x: NDArray[np.float16], y: NDArray[np.float16], k: int
+    x: NDArray[np.float16], y: NDArray[np.float16], k: int, count: int = _PROBED
 ) -> tuple[NDArray[np.float16], NDArray[np.float16], NDArray[np.float32], NDArray[np.float32]]:
     """Some rows, some columns, their similarities and the k-th highest of these of each row."""
-    probes, columns = spread(x, _PROBES), spread(y, _PROBED)
+    probes, columns = spread(x, _PROBES), spread(y, count)
     products = widened(probes) @ widened(columns).T
     lowest = products.topk(min(k, len(columns)), dim=1).values[:, -1]
     return probes, columns, products.numpy(), lowest.numpy()

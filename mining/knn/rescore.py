@@ -12,7 +12,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 SCALE = np.float32(2.0**112)  # the difference of the biases of float32's and float16's exponents
+_SIGN_AND_VALUE = np.int32(0x8FFFE000 - 2**32)
 _ZERO = np.uint64(0)  # unsigned: LLVM vectorises the products better then
+_ROUNDING = 1.1 * 2.0**-24  # a term, see float32_bound, for norms of up to 1.004
 _SPAN = 2048  # queries a thread takes at a time
 
 
@@ -55,30 +57,39 @@ def exact_similarity(
 
 @njit(nogil=True, boundscheck=False, cache=True)
 def _similarity(queries, index, rows, out):  # type: ignore[no-untyped-def]
-    scaled = np.empty(queries.shape[1], np.float32)
+    scaled = np.empty((1, queries.shape[1]), np.float32)
     for q in range(queries.shape[0]):
         for d in range(queries.shape[1]):
-            scaled[d] = widened(queries[q, d]) * SCALE
+            scaled[0, d] = widened(queries[q, d]) * SCALE
         for p in range(rows.shape[1]):
-            out[q, p] = product(scaled, index[rows[q, p]])
+            out[q, p] = product(scaled, 0, index, rows[q, p])
 
 
 @njit(nogil=True, boundscheck=False, fastmath={"reassoc", "contract"}, cache=True)
-def product(scaled, stored):  # type: ignore[no-untyped-def]
-    """Exact similarity of float32 [D], times SCALE, and of the bits of stored values, uint16 [D]."""
+def product(scaled, i, stored, j):  # type: ignore[no-untyped-def]
+    """Exact similarity of a row of float32 [N, D], times SCALE, and one of stored bits, uint16 [M, D].
+
+    Numbers of rows, since a view of one counts a reference.
+    """
     total = 0.0  # exact, so that the order which the compiler chooses does not matter
-    for d in range(_ZERO, np.uint64(scaled.shape[0])):
-        total += np.float64(scaled[d]) * np.float64(_shrunk(stored[d]))
+    for d in range(_ZERO, np.uint64(scaled.shape[1])):
+        total += np.float64(scaled[i, d]) * np.float64(_shrunk(stored[j, d]))
     return np.float32(total)
 
 
 @njit(nogil=True, boundscheck=False, fastmath={"reassoc", "contract"}, cache=True)
-def rough_product(scaled, stored):  # type: ignore[no-untyped-def]
+def rough_product(scaled, i, stored, j):  # type: ignore[no-untyped-def]
     """The same in float32, wrong by at most the float32 bound of D terms; in half the time."""
     total = np.float32(0.0)
-    for d in range(_ZERO, np.uint64(scaled.shape[0])):
-        total += scaled[d] * _shrunk(stored[d])
+    for d in range(_ZERO, np.uint64(scaled.shape[1])):
+        total += scaled[i, d] * _shrunk(stored[j, d])
     return total
+
+
+@njit(nogil=True, inline="always", cache=True)
+def rough_error(dim):  # type: ignore[no-untyped-def]
+    """That bound, float32."""
+    return np.float32(_ROUNDING * (dim + 2))
 
 
 @njit(nogil=True, inline="always", cache=True)
@@ -90,6 +101,5 @@ def widened(bits):  # type: ignore[no-untyped-def]
 @njit(nogil=True, inline="always", cache=True)
 def _shrunk(bits):  # type: ignore[no-untyped-def]
     """The same over SCALE: sign, exponent and fraction are moved, the exponent keeps its bias."""
-    wide = np.uint32(bits)
-    sign = (wide & np.uint32(0x8000)) << np.uint32(16)
-    return np.uint32(sign | ((wide & np.uint32(0x7FFF)) << np.uint32(13))).view(np.float32)
+    wide = np.int32(np.int16(bits)) << np.int32(13)  # the sign fills all upper bits
+    return np.int32(wide & _SIGN_AND_VALUE).view(np.float32)

@@ -22,7 +22,8 @@ LOWEST = np.float32(-3e38)  # the threshold of a heap that is not full: every si
 HIGHEST = np.float32(
     3e38
 )  # of a column that is none; finite, since compiled comparisons expect that
-SEEDED_PLACES = 32  # of heaps whose first threshold is worth estimating
+SEEDED_PLACES = 32  # of heaps whose first threshold the maxima of 64 groups tell
+_HALVINGS = 14  # of the range from -2 to 2, where they do not: to 0.0003
 
 Floats = NDArray[np.float32]
 Keys = NDArray[np.int64]
@@ -40,6 +41,8 @@ def scratch(columns: int, row_places: int, column_places: int) -> tuple[NDArray[
         np.zeros(STRIP, np.float32),
         np.zeros(row_places, np.float32),
         np.zeros((column_places + 1, STRIP), np.float32),
+        np.zeros(columns, np.float32),
+        np.full(columns, HIGHEST),
         np.zeros(columns, np.float32),
     )
 
@@ -66,7 +69,7 @@ def scan(  # type: ignore[no-untyped-def]
         row = tile[i]
         threshold = row_thresholds[i]
         if threshold == LOWEST and places <= SEEDED_PLACES:
-            threshold = _below(highest_of_groups(row, groups, top))
+            threshold = below(highest_of_groups(row, groups, top))
         for q in range(flag(row, column_thresholds, threshold, flagged)):
             strip = flagged[q]
             compare(row, column_thresholds, strip, threshold, mask)
@@ -117,11 +120,11 @@ def seed_columns(tile, thresholds, places, own):  # type: ignore[no-untyped-def]
                     held[j] = a if a > b else b
                     falling[j] = b if a > b else a
         for j in range(STRIP):
-            thresholds[np.int64(strip) + j] = _below(network[places - 1, j])
+            thresholds[np.int64(strip) + j] = below(network[places - 1, j])
 
 
 @njit(nogil=True, boundscheck=False, cache=True)
-def _below(value):  # type: ignore[no-untyped-def]
+def below(value):  # type: ignore[no-untyped-def]
     """So that what equals ``value`` is above."""
     if value <= LOWEST:
         return LOWEST
@@ -138,17 +141,47 @@ def highest_of_groups(row, groups, top):  # type: ignore[no-untyped-def]
         for j in range(STRIP):
             a, b = values[j], groups[j]
             groups[j] = a if a > b else b
-    last = top.shape[0] - 1
     top[:] = LOWEST
     for j in range(STRIP):
-        value = groups[j]
-        if value > top[last]:
-            place = last
-            while place > 0 and top[place - 1] < value:
-                top[place] = top[place - 1]
-                place -= 1
-            top[place] = value
-    return top[last]
+        keep_highest(top, groups[j])
+    return top[top.shape[0] - 1]
+
+
+@njit(nogil=True, boundscheck=False, cache=True)
+def likely_above(row, groups, top):  # type: ignore[no-untyped-def]
+    """What at least P of a row are above, and not many more; bounds of cosines."""
+    if top.shape[0] <= SEEDED_PLACES:
+        return below(highest_of_groups(row, groups, top))
+    low, high = np.float32(-2.0), np.float32(2.0)
+    if _above(row, low) < top.shape[0]:
+        return LOWEST
+    for _ in range(_HALVINGS):
+        middle = np.float32(0.5) * (low + high)
+        if _above(row, middle) < top.shape[0]:
+            high = middle
+        else:
+            low = middle
+    return low
+
+
+@njit(nogil=True, boundscheck=False, fastmath=True, cache=True)
+def _above(row, value):  # type: ignore[no-untyped-def]
+    """How many are above a value."""
+    count = np.int32(0)
+    for j in range(_ZERO, np.uint64(row.shape[0])):
+        count = np.int32(count + np.int32(row[j] > value))
+    return count
+
+
+@njit(nogil=True, inline="always", boundscheck=False, cache=True)
+def keep_highest(top, value):  # type: ignore[no-untyped-def]
+    """Put a value where it belongs among the P highest, which fall."""
+    place = top.shape[0] - 1
+    if value > top[place]:
+        while place > 0 and top[place - 1] < value:
+            top[place] = top[place - 1]
+            place -= 1
+        top[place] = value
 
 
 @njit(nogil=True, boundscheck=False, fastmath=True, cache=True)
@@ -156,11 +189,9 @@ def flag(row, thresholds, threshold, flagged):  # type: ignore[no-untyped-def]
     """Where the strips with a similarity above a threshold begin; how many there are."""
     count = 0
     for strip in range(_ZERO, np.uint64(row.shape[0]), _STRIP):
-        values = row[strip : strip + _STRIP]
-        others = thresholds[strip : strip + _STRIP]
         hits = np.int32(0)
-        for j in range(STRIP):
-            hits += np.int32(values[j] > threshold) | np.int32(values[j] > others[j])
+        for j in range(strip, strip + _STRIP):
+            hits = np.int32(hits + np.int32((row[j] > threshold) | (row[j] > thresholds[j])))
         if hits > 0:
             flagged[count] = strip
             count += 1
@@ -170,10 +201,9 @@ def flag(row, thresholds, threshold, flagged):  # type: ignore[no-untyped-def]
 @njit(nogil=True, boundscheck=False, fastmath=True, cache=True)
 def compare(row, thresholds, strip, threshold, mask):  # type: ignore[no-untyped-def]
     """Which similarities of a strip are above a threshold: uint8 [64]."""
-    values = row[strip : strip + _STRIP]
-    others = thresholds[strip : strip + _STRIP]
-    for j in range(STRIP):
-        mask[j] = np.uint8(values[j] > threshold) | np.uint8(values[j] > others[j])
+    for j in range(_ZERO, _STRIP):
+        value, other = row[strip + j], thresholds[strip + j]
+        mask[j] = np.uint8((value > threshold) | (value > other))
 
 
 @njit(nogil=True, boundscheck=False, cache=True)

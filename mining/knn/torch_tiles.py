@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mining.contract.errors import CapacityError
-from mining.knn.backend import Nominees, Stored, float32_bound, nominees_above
+from mining.knn.backend import Nominees, Stored, float32_bound, nominees_above, with_spares
 from mining.knn.device_tiles import DEPTH, GROUP
 from mining.knn.keys import keys
 
@@ -65,6 +65,7 @@ class TorchTiles:
                 "knn backend exact-cuda: needs a CUDA device, but torch sees none; choose exact"
             )
         height, width = _TILE[self.device]
+        forward, backward = with_spares(forward, len(columns)), with_spares(backward, len(rows))
         row_best = [_Best() for _ in range(0, len(rows), height)]
         column_best: list[_Best] = []
         with torch.inference_mode():

@@ -181,7 +181,7 @@ def test_mine_pairs_beside_the_steps_of_a_miner(dim):
         "miner": miner,
         "mine_pairs": lambda: mine_pairs(x, y, k=k, threshold=1.0, search=Search(threads=THREADS)),
     }
-    mine_pairs(x[:500], y[:500])
+    mine_pairs(x[:8200], y[:8200], search=Search(threads=THREADS))  # compiles
     found, seconds = in_turns(calls)
     table = found["mine_pairs"]
     ours = set(zip(table["src_row"].to_pylist(), table["tgt_row"].to_pylist(), strict=True))

@@ -4,8 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from mining.contract import vectors as contract_vectors
 from mining.contract.errors import SchemaError
-from mining.contract.vectors import pack, to_stored, unpack
+from mining.contract.vectors import as_stored, norms, pack, to_stored, unpack
 
 RNG = np.random.default_rng(0)
 
@@ -69,3 +70,25 @@ def test_unpack_refuses_another_dimension_and_nulls():
         unpack(packed, 5)
     with pytest.raises(SchemaError, match="with 1"):
         unpack(pa.array([b"ab", None], pa.binary(2)), 1)
+
+
+def test_norms_are_those_of_the_float16():
+    vectors = RNG.standard_normal((300, 5)).astype(np.float16)
+    vectors[0] = [2.0**-24, -(2.0**-24), 0.0, -0.0, 2.0**-15]  # subnormal
+    vectors[1] = -65504.0
+    wide = vectors.astype(np.float64)
+    np.testing.assert_allclose(norms(vectors), np.linalg.norm(wide, axis=1), rtol=1e-6)
+    np.testing.assert_array_equal(norms(vectors[::-2]), norms(vectors)[::-2])
+    vectors[2, 0], vectors[3, 1], vectors[4, 2] = np.nan, np.inf, -np.inf
+    assert np.all(norms(vectors[2:5]) > 65504)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, 0.0])
+def test_only_unit_rows_are_taken_as_they_are(wrong, monkeypatch):
+    monkeypatch.setattr(contract_vectors, "_CHECKED_VALUES", 30)
+    stored, _ = to_stored(RNG.standard_normal((20, 7)))
+    assert np.shares_memory(as_stored(stored)[0], stored)
+    stored[17] = wrong
+    again, bad = as_stored(stored)
+    assert not np.shares_memory(again, stored)
+    assert np.flatnonzero(bad).tolist() == [17]

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from mining.contract.errors import InputError
 from mining.contract.vectors import to_stored
 from mining.knn import bounded, int8, int8_products, search_arrays
+from mining.knn.bounded import Side
 from mining.knn.exact import TopK, search_both
-from mining.knn.int8 import CodeTiles, Int8
+from mining.knn.int8 import Int8
 from mining.knn.int8_codes import SLACK, Centres, means, plan_codes
+from mining.knn.int8_kernels import bound
 from mining.knn.int8_products import MOST_DIM, multiplies_int8, multiply
 from mining.knn.scan_kernels import LOWEST
 
@@ -129,18 +131,34 @@ def test_a_planned_search_is_exact(kind, monkeypatch):
     dim=st.integers(1, 70),
     centred=st.booleans(),
 )
-def test_similarities_lie_between_their_bounds(seed, kind, dim, centred):
+def test_no_similarity_is_above_its_bound(seed, kind, dim, centred):
     x, y = stored(seed, 40, dim, kind), stored(seed + 99, 50, dim, kind)
     none = np.zeros(dim, np.float32)
     centres = means(x, y) if centred else Centres(row=none, column=none)
     exact = x.astype(np.float64) @ y.astype(np.float64).T
-    rows, columns, tiles = centres.of_rows(x), centres.of_columns(y), CodeTiles()
-    upper = tiles.bounds(rows, columns, int8.UPPER)
+    rows, columns = centres.of_rows(x), centres.of_columns(y)
+    products = rows.values.astype(np.int32) @ columns.values.astype(np.int32).T
+    upper = np.empty((40, 64), np.float32)
+    for row in range(40):
+        bound(products, row, rows.facts, columns.facts, upper[row])
     assert np.all(exact <= upper[:, :50] + SLACK / 2)
     assert np.all(upper[:, 50:] == LOWEST)
-    lower = tiles.bounds(rows, columns, int8.LOWER)
-    assert np.all(exact >= lower[:, :50] - SLACK / 2)
     assert np.all(np.abs(rows.values.astype(int)) <= 127)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("k", "others"), [(4, 200), (1, 65), (7, 7), (40, 300)])
+def test_what_neighbours_must_reach_they_do(kind, k, others):
+    """And nearly no more than that: what bounds are held against first is of use."""
+    x, y = stored(1, 90, 48, kind), stored(2, others, 48, kind)
+    centres = means(x, y)
+    side = Side(values=y, part=lambda some: centres.of_columns(y[some]),
+                thresholds=np.full(len(y), LOWEST))  # fmt: skip
+    Int8(threads=2)._reach(side, x, centres.of_rows(x), min(k, 90))
+    kth = brute(y, x, min(k, 90))[1][:, -1]
+    assert np.all(side.thresholds <= kth)
+    if kind == "gaussian":
+        assert np.mean(side.thresholds) > np.mean(kth) - 0.01
 
 
 def test_centres_make_bounds_close():

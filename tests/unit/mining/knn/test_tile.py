@@ -4,10 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mining.contract.errors import ConfigError, InputError
+from mining.contract.errors import CapacityError, ConfigError, InputError
 from mining.contract.schemas import BACKWARD, FORWARD, NEIGHBOR, checked
 from mining.contract.vectors import pack, to_stored
 from mining.knn import BACKENDS, Nominees, Vectors, exact, one_pass, search_tile_both
+from mining.knn.faiss_flat import gpus
 from tests.reference.neighbors import as_rows, neighbor_rows
 
 
@@ -82,6 +83,8 @@ ON_THIS_MACHINE = [
         name,
         marks=[pytest.mark.gpu, pytest.mark.skipif(not needs_cuda(), reason="needs a CUDA device")]
         if "cuda" in name
+        else [pytest.mark.gpu, pytest.mark.skipif(not gpus(), reason="needs a GPU that FAISS sees")]
+        if "gpu" in name
         else [],
     )
     for name in BACKENDS
@@ -276,6 +279,17 @@ def test_unusable_vectors_are_refused(ids, values, message):
 def test_other_dtypes_are_refused():
     with pytest.raises(InputError, match="float32"):
         Vectors(pa.array(["a"]), np.ones((1, 1), np.float32))
+
+
+def test_faiss_without_a_gpu_is_refused_in_one_line():
+    if gpus():
+        pytest.skip("FAISS sees a GPU")
+    rows = block(gaussian(0, 3), "x")
+    with pytest.raises(
+        CapacityError, match=r"^knn backend faiss-gpu: needs .* sees none; install"
+    ) as one:
+        search_tile_both(rows, rows, 1, backend="faiss-gpu")
+    assert "\n" not in str(one.value)
 
 
 def test_unusable_searches_are_refused():
