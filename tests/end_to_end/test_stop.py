@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ Cli = Callable[..., Outcome]
 
 @contextmanager
 def reading(world: World, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """A process that reads a file of the corpus which does not come to its end: a pipe."""
+    """A process that opens a file of the corpus and waits: a pipe that nobody writes to."""
     pipe = world.folder / "texts-9.tsv"
     os.mkfifo(pipe)
     process = subprocess.Popen(
@@ -28,23 +28,31 @@ def reading(world: World, *arguments: object) -> Iterator[subprocess.Popen[str]]
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONPATH": os.getcwd()},
     )  # fmt: skip
-    writer = _writer(pipe, process)
     try:
+        _wait_for_note(world, process)
         yield process
     finally:
         process.kill()
         process.communicate()
-        os.close(writer)
         pipe.unlink()
 
 
-def _writer(pipe: Path, process: subprocess.Popen[str]) -> int:
-    """The pipe's other end, once somebody reads it."""
+def _wait_for_note(world: World, process: subprocess.Popen[str]) -> None:
+    """Until a unit that it has begun stays begun."""
+    before: set[Path] = set()
     while process.poll() is None:
-        with suppress(OSError):  # nobody reads it yet
-            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-        time.sleep(0.02)
+        notes = begun(world)
+        if before & notes:
+            return
+        before = notes
+        time.sleep(0.5)
     raise AssertionError(process.communicate()[1])
+
+
+def begun(world: World) -> set[Path]:
+    """Notes of files that are being read."""
+    found = world.output.glob("_state/prepare/*/*/begun/**/*")
+    return {path for path in found if path.is_file()}
 
 
 @pytest.mark.parametrize(
@@ -68,7 +76,5 @@ def test_it_ends_at_once_and_says_how_to_go_on(
     assert [line for line in err.splitlines() if line.endswith(again)]
     strays = [path for path in world.output.rglob(".*") if path.is_file()]
     assert not strays  # no file was left half written
-    begun = world.output.glob("_state/prepare/*/*/begun/**/*")
-    notes = [path for path in begun if path.is_file()]
-    assert not notes  # it is not the file's fault
+    assert not begun(world)  # it is not the file's fault
     assert mining(*arguments, "--config", world.config).code == 0
