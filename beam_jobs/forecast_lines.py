@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from beam_jobs.forecast_work import Whole, task_size
 from beam_jobs.measured_run import START
 from beam_jobs.pilot import Pilot
 from beam_jobs.plan import Plan
-from mining.forecast import Kernel, Law, Line, TaskSize, fit, hours_on, tile_bytes
+from mining.forecast import Kernel, Law, Line, TaskSize, fit, fit_units, hours_on, tile_bytes
 from mining.forecast.sizes import scoring_bytes
 
 _CHARS = 60.0  # of a sentence
 _UNIT_SPEECH_S = 900.0  # of beam_jobs.recordings
 _MOST_UNITS = 20_000  # weights that are dealt to workers; more are as good as cut at will
+_CLOCKS = ("cpu_s", "wall_s")
+UnitLaw = tuple[float, float]  # seconds of a unit, and of a piece of work
 _OF_CORPUS = ("prepare", "transcribe", "tokenize", "embed")
 
 
@@ -109,13 +111,25 @@ def task_lines(
         {name: task_size(pilot.plan, name, pilot.embedded) for name in whole.tasks}
         for pilot in pilots
     ]
+    scoring = tuple(_scoring_law(before, pilots, name) for name in _CLOCKS)
     for name, task in whole.tasks.items():
         sizes = [one[name] for one in before]
         lines.append(_knn_line(task, sizes, pilots, kernel, workers))
     for name, task in whole.tasks.items():
         sizes = [one[name] for one in before]
-        lines.append(_pairs_line(task, sizes, pilots, workers))
+        lines.append(_pairs_line(task, sizes, pilots, scoring, workers))
     return lines
+
+
+def _scoring_law(
+    before: Sequence[Mapping[str, TaskSize]], pilots: Sequence[Pilot], clock: str
+) -> UnitLaw:
+    """Seconds of a language pair, and of a neighbour."""
+    return fit_units([
+        (len(size.pools), size.neighbors, getattr(pilot, clock)["pairs", name])
+        for pilot, sizes in zip(pilots, before, strict=True)
+        for name, size in sizes.items()
+    ])  # fmt: skip
 
 
 def _knn_line(
@@ -156,23 +170,20 @@ def _knn_line(
 
 
 def _pairs_line(
-    task: TaskSize, sizes: Sequence[TaskSize], pilots: Sequence[Pilot], workers: int
+    task: TaskSize,
+    sizes: Sequence[TaskSize],
+    pilots: Sequence[Pilot],
+    laws: tuple[UnitLaw, ...],
+    workers: int,
 ) -> Line:
     """Scoring: linear in the neighbours, one language pair a unit."""
-    key = ("pairs", task.task)
     line = Line(
         stage="pairs", subject=task.task, work=task.neighbors, unit="neighbours",
         memory_bytes=scoring_bytes(task),
     )  # fmt: skip
     if not pilots:
         return line
-    cpu, wall = (
-        fit([
-            (size.neighbors, getattr(pilot, name)[key])
-            for pilot, size in zip(pilots, sizes, strict=True)
-        ])
-        for name in ("cpu_s", "wall_s")
-    )  # fmt: skip
+    cpu, wall = (Law(fixed=each * len(task.pools), slope=slope) for each, slope in laws)
     weights = [pool.rows + pool.columns for pool in task.pools]
     more = max(0.0, scoring_bytes(task) - scoring_bytes(sizes[-1]))
     return replace(

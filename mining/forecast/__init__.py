@@ -3,7 +3,7 @@
 from mining.forecast.estimate import Estimate, Line, Price, Simulation, priced
 from mining.forecast.fleet import Fleet, Grid, play, undisturbed
 from mining.forecast.kernels import Kernel, measure_kernels
-from mining.forecast.laws import Law, fit
+from mining.forecast.laws import Law, fit, fit_units
 from mining.forecast.render import render
 from mining.forecast.sizes import Pool, TaskSize, dataset_bytes, tile_bytes
 from mining.forecast.workers import hours_on
@@ -21,6 +21,7 @@ __all__ = [
     "TaskSize",
     "dataset_bytes",
     "fit",
+    "fit_units",
     "hours_on",
     "measure_kernels",
     "play",

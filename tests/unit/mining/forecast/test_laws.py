@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mining.config.execution import Rates
-from mining.forecast import Law, Line, Pool, TaskSize, fit, hours_on, priced
+from mining.forecast import Law, Line, Pool, TaskSize, fit, fit_units, hours_on, priced
 from mining.forecast.kernels import PASSES, flops, measure_kernels
 from mining.knn import available
 
@@ -32,6 +32,26 @@ def test_no_part_of_a_law_is_ever_negative(points):
     assert law.fixed >= 0.0
     assert law.slope >= 0.0
     assert law.at(0.0) == 0.0
+
+
+def test_tasks_together_tell_what_a_unit_and_a_neighbour_take():
+    points = [(135, 2e4), (210, 2.9e5), (63, 3.8e5), (135, 8e4), (210, 1.1e6), (63, 7.5e5)]
+    exact = [(units, work, 0.007 * units + 8e-7 * work) for units, work in points]
+    assert fit_units(exact) == pytest.approx((0.007, 8e-7))
+    noisy = [(u, w, s + 0.15 * (-1) ** place) for place, (u, w, s) in enumerate(exact)]
+    assert fit_units(noisy)[1] == pytest.approx(8e-7, rel=0.2)
+    slopes = [fit([(w, s) for _, w, s in noisy[place::3]]).slope for place in range(3)]
+    assert max(abs(slope / 8e-7 - 1) for slope in slopes) > 0.3  # each task by itself
+
+
+def test_no_tasks_and_tasks_that_took_nothing_cost_nothing():
+    assert fit_units([]) == (0.0, 0.0)
+    assert fit_units([(3.0, 5.0, 0.0)]) == (0.0, 0.0)
+
+
+@given(st.lists(st.tuples(works, works, seconds), max_size=6))
+def test_neither_part_of_a_unit_law_is_negative(points):
+    assert min(fit_units(points)) >= 0.0
 
 
 def test_a_small_pilot_that_took_longer_tells_no_slope():
