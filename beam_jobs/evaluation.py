@@ -25,7 +25,7 @@ from mining.evaluate.thresholds import Calibration, Sample, calibrate
 from mining.io.dataset import MANIFEST, Manifest, read_manifest
 from mining.io.filesystem import exists
 from mining.io.parquet import read_part
-from mining.io.pools import read_pool
+from mining.io.pools import Dataset, read_pool
 from mining.score import select_neighbors
 
 
@@ -63,7 +63,16 @@ def judge(plan: Plan, task: str, retrieval: bool) -> Evaluation | None:
         resamples=_evaluate_config(plan).resamples,
     )
     absent: list[tuple[str, str]] = []
-    found = evaluate((_trial(plan, stage, gold, key, retrieval, absent) for key in keys), settings)
+    embeddings = (
+        plan.embeddings()
+    )  # once: finding them asks storage for the manifests of all stages
+
+    def side(manifests: Sequence[Manifest], lang: str, modality: str) -> Side:
+        return _side(
+            plan, [embeddings[m.name] for m in manifests], manifests, (lang, modality), retrieval
+        )
+
+    found = evaluate((_trial(plan, stage, gold, key, side, absent) for key in keys), settings)
     for warning in one_of_each_kind(absent):
         plan.progress.warn(warning)
     return found
@@ -133,12 +142,12 @@ def _trial(
     stage: Pairs,
     table: pa.Table,
     key: PairKey,
-    retrieval: bool,
+    side: Callable[[Sequence[Manifest], str, str], Side],
     warnings: list[tuple[str, str]],
 ) -> Trial:
     """Everything of one language pair; ``warnings`` gets what to say of gold that cannot be found."""
-    source = _side(plan, stage.sources, key.src_lang, key.src_modality, retrieval)
-    target = _side(plan, stage.targets, key.tgt_lang, key.tgt_modality, retrieval)
+    source = side(stage.sources, key.src_lang, key.src_modality)
+    target = side(stage.targets, key.tgt_lang, key.tgt_modality)
     gold = _located(plan, stage, table, key, (source.ids, target.ids))
     absent = len(gold.meanings) - _findable(gold, source, target)
     if absent:
@@ -241,11 +250,23 @@ def _findable(gold: PairGold, source: Side, target: Side) -> int:
 
 
 def _side(
-    plan: Plan, manifests: Sequence[Manifest], lang: str, modality: str, vectors: bool
+    plan: Plan,
+    embeddings: Sequence[Dataset],
+    manifests: Sequence[Manifest],
+    what: tuple[str, str],
+    vectors: bool,
 ) -> Side:
-    """All embedded segments of one language, sorted by id."""
-    embeddings = plan.embeddings()
-    pool = read_pool([embeddings[m.name] for m in manifests], lang, plan.run.storage)
+    """All embedded segments of one language, sorted by id.
+
+    Args:
+        plan: the run's.
+        embeddings: of the side's corpora.
+        manifests: their segments.
+        what: language and modality.
+        vectors: whether those are wanted, too.
+    """
+    lang, modality = what
+    pool = read_pool(embeddings, lang, plan.run.storage)
     measures = ["num_samples", "sample_rate_hz"] if modality == SPEECH else ["length"]
     segments = _segments(plan, manifests, lang, ["segment_id", *measures])
     place = pc.index_in(pool["segment_id"], segments["segment_id"].combine_chunks())
@@ -254,7 +275,7 @@ def _side(
     if modality == SPEECH:
         samples, rate_hz = measured
         lengths = samples * 1000 // rate_hz
-    dim = embeddings[manifests[0].name].manifest.attributes["dim"]
+    dim = embeddings[0].manifest.attributes["dim"]
     return Side(
         ids=pool["segment_id"].combine_chunks(),
         lengths=lengths,

@@ -51,6 +51,8 @@ Place = tuple[str, str, int]  # of a block: side, language, number
 
 # of the tile before: units are ordered index block by index block, so the next tile mostly needs one
 _VECTORS = Recent[Vectors](kept=2)
+# of the blocks of some language pairs, 36 bytes a row: on an object store a block is many requests
+_IDS = Recent[pa.Array](kept=32)
 _SAMPLED = 100  # rows of a tile that an approximate search is judged by
 _RECALL = "recall."  # before the counters of what it found of them
 
@@ -137,9 +139,22 @@ class Knn(Neighbors):
         return _VECTORS.get(self._facts(place).content, load)
 
     def _ids(self, place: Place) -> pa.Array:
-        return self._read(place, "segment_id")[0]["segment_id"].combine_chunks()
+        def load() -> pa.Array:
+            return self._read(place, "segment_id")[0]["segment_id"].combine_chunks()
+
+        return _IDS.get(self._facts(place).content, load)
+
+    @cached_property
+    def _known(self) -> dict[Place, _Facts]:
+        """Of the blocks that this copy of the stage has asked for."""
+        return {}
 
     def _facts(self, place: Place) -> _Facts:
+        if place not in self._known:
+            self._known[place] = self._facts_of_receipt(place)
+        return self._known[place]
+
+    def _facts_of_receipt(self, place: Place) -> _Facts:
         folder = self.receipts_folder("blocks")
         receipt = read_receipt(folder, self._key(place), self.run.storage)
         if receipt is None:
@@ -249,13 +264,17 @@ class Knn(Neighbors):
         tables = []
         for other in columns if direction == FORWARD else rows:
             against = self._facts(other)
-            address = self._address(facts, against, direction)
-            if not self._tiles.holds(address, self._due(facts, against, direction)):
+            wanted = self._address(facts, against, direction), self._due(facts, against, direction)
+            if (tile := self._tiles.read_if_whole(*wanted)) is None:
                 # removed since: by hand, or as a stranger by a run of other corpora in between
                 self._search(*((place, other) if direction == FORWARD else (other, place)))
-            tables.append(
-                neighbors_of(self._tiles.read(address), queries, self._ids(other), direction)
-            )
+                tile = self._tiles.read_if_whole(*wanted)
+            if tile is None:
+                raise DatasetError(
+                    f"{self._tiles.folder}: tile {wanted[0]} must be there, but was removed at once; "
+                    "run again when nothing else works on this output"
+                )
+            tables.append(neighbors_of(tile, queries, self._ids(other), direction))
         merged = merge_neighbors(tables, self.k_of(direction))
         part = write_part(self.folder, f"{unit.key}.parquet", merged, NEIGHBOR, self.run.storage)
         return Receipt(
@@ -327,6 +346,7 @@ class Knn(Neighbors):
     def tidy(self) -> None:
         """Remove the tiles that no task of this output refers to any more, and let go of the blocks."""
         _VECTORS.clear()
+        _IDS.clear()
         storage = self.run.storage
         used = [entry for uri in list_glob(self.run.state("tiles_used"), storage)
                 for entry in read_json(uri, storage)]  # fmt: skip

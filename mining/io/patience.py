@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import io
 import logging
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -25,7 +26,12 @@ from mining.contract.errors import StorageError
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 _LONGEST_PAUSE_S = 30.0
-_PASSING_STATUS = (408, 429)  # and 500 or more
+_PASSING_STATUS = (408, 410, 429)  # and 500 or more; 410: Cloud Storage gave up an upload
+# A large object is sent in parts. Where the store no longer knows of those that it got, or got other
+# ones than the client knows of (an answer was lost), all are sent again: nothing is visible before.
+_LOST_UPLOAD = re.compile(
+    r"\(NoSuchUpload\)|/upload/storage/\S*[?&]upload_id=|Invalid Content-Range"
+)
 _PASSING_ERRNO = frozenset(
     (
         errno.EBUSY,
@@ -84,7 +90,9 @@ def _tell(uri: str, patience_s: float, state: RetryCallState) -> None:
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether an error may be gone when asked again: overload, a cut or refused connection."""
+    """Whether an error may be gone when asked again: overload, a cut connection, a lost upload."""
+    if any(_LOST_UPLOAD.search(str(one)) for one in (error, error.__cause__)):
+        return True
     if isinstance(error, FileNotFoundError | PermissionError | FileExistsError):
         return False
     status = _status(error) or (_status(error.__cause__) if error.__cause__ else None)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from mining.contract.errors import DatasetError
 from mining.contract.neighbors import neighbor_table
 from mining.contract.schemas import NEIGHBOR
-from mining.io.filesystem import Storage, list_glob, remove
+from mining.io.filesystem import Storage, exists, list_glob, remove
 from mining.io.parquet import count_rows, read_part, write_part
 
 # Raised when equal blocks give other neighbours than before. 1: the float64 product of stored float16
@@ -108,13 +108,16 @@ class Tiles:
         """Keep a result (TILE), all at once or not at all."""
         write_part(self.folder, self._path(address), tile, TILE, self.storage)
 
-    def read(self, address: str) -> pa.Table:
-        """A result (TILE).
-
-        Raises:
-            DatasetError: if it is gone or damaged.
-        """
-        return read_part(f"{self.folder}/{self._path(address)}", TILE, self.storage)
+    def read_if_whole(self, address: str, rows: int) -> pa.Table | None:
+        """A result (TILE) of ``rows`` neighbours; None where none is there, or a damaged one."""
+        uri = f"{self.folder}/{self._path(address)}"
+        if not exists(uri, self.storage):
+            return None
+        try:
+            tile = read_part(uri, TILE, self.storage)
+        except DatasetError:
+            return None
+        return tile if tile.num_rows == rows else None
 
     def remove_others(self, wanted: Iterable[str]) -> None:
         """Remove every result whose address is not wanted."""

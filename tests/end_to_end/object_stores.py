@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPResponse
@@ -19,12 +19,23 @@ _HOP = ("connection", "transfer-encoding", "keep-alive", "content-length")
 
 @dataclass
 class Store:
-    """A store: its bucket's address, the options that reach it, and its objects' bytes."""
+    """A store.
+
+    Attributes:
+        uri: its bucket's address.
+        options: those that reach it.
+        put: makes an object.
+        objects: the bytes of all.
+        sizes: the sizes of all.
+        give_up: forgets all uploads that are not complete.
+    """
 
     uri: str
     options: dict[str, dict[str, Any]]
     put: Callable[[str, bytes], object]
     objects: Callable[[], dict[str, bytes]]
+    sizes: Callable[[], dict[str, int]]
+    give_up: Callable[[], object]
 
     @property
     def endpoint(self) -> str:
@@ -57,16 +68,26 @@ def s3_store() -> Iterator[Store]:
         with urlopen(Request(f"{endpoint}/moto-api/reset", method="POST"), timeout=60):
             client.create_bucket(Bucket=BUCKET)
 
-        def objects() -> dict[str, bytes]:
+        def sizes() -> dict[str, int]:
             pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
-            names = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
-            return {n: client.get_object(Bucket=BUCKET, Key=n)["Body"].read() for n in names}
+            return {one["Key"]: one["Size"] for page in pages for one in page.get("Contents", ())}
+
+        def give_up() -> None:
+            for one in client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", ()):
+                client.abort_multipart_upload(
+                    Bucket=BUCKET, Key=one["Key"], UploadId=one["UploadId"]
+                )
+
+        def objects() -> dict[str, bytes]:
+            return {n: client.get_object(Bucket=BUCKET, Key=n)["Body"].read() for n in sizes()}
 
         yield Store(
             uri=f"s3://{BUCKET}",
             options={"s3": {"key": "test", "secret": "test", "endpoint_url": endpoint}},
             put=lambda name, data: client.put_object(Bucket=BUCKET, Key=name, Body=data),
             objects=objects,
+            sizes=sizes,
+            give_up=give_up,
         )
     finally:
         server.stop()
@@ -93,15 +114,19 @@ def gs_store() -> Iterator[Store]:
 
         def objects() -> dict[str, bytes]:
             # the client would follow the addresses that objects were written by, a proxy's perhaps
-            names = [blob.name for blob in client.list_blobs(BUCKET)]
             path = f"{endpoint}/storage/v1/b/{BUCKET}/o"
-            return {n: _get(f"{path}/{quote(n, safe='')}?alt=media") for n in names}
+            return {n: _get(f"{path}/{quote(n, safe='')}?alt=media") for n in sizes()}
+
+        def sizes() -> dict[str, int]:
+            return {blob.name: blob.size for blob in client.list_blobs(BUCKET)}
 
         yield Store(
             uri=f"gs://{BUCKET}",
             options={"gs": {"token": "anon", "project": "test", "endpoint_url": endpoint}},
             put=lambda name, data: bucket.blob(name).upload_from_string(data),
             objects=objects,
+            sizes=sizes,
+            give_up=server._storage.resumable.clear,  # no request does that
         )
     finally:
         server.stop()
@@ -131,11 +156,13 @@ class Faults:
         refused: answered with 503, unread by the store.
         broken: answered with 500, unread by the store.
         late: answered after ``late_s``.
+        given_up: before it, the store forgets all uploads that are not complete.
         cut: a PUT or POST whose connection is cut in the middle of its body.
         unanswered: a PUT or POST that the store gets whole, and whose answer is lost.
         torn: a GET whose answer is cut in the middle.
         down_after: after so many requests every connection is closed at once; -1: never.
         down_for: so many requests later all is well again.
+        at: number of a request, the first being 1 -> the fault that strikes it besides.
         seen: how often each struck.
     """
 
@@ -143,28 +170,34 @@ class Faults:
     broken: int = 0
     late: int = 0
     late_s: float = 0.3
+    given_up: int = 0
     cut: int = 0
     unanswered: int = 0
     torn: int = 0
     down_after: int = -1
     down_for: int = 1 << 62
+    at: Mapping[int, str] = field(default_factory=dict)
     requests: int = 0
     seen: dict[str, int] = field(default_factory=dict)
     _counts: dict[str, int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def is_down(self) -> bool:
-        """Count a request; whether the store is down."""
+    def arrived(self) -> int:
+        """Count a request; its number."""
         with self._lock:
             self.requests += 1
-            return 0 <= self.down_after < self.requests <= self.down_after + self.down_for
+            return self.requests
 
-    def strikes(self, name: str) -> bool:
+    def is_down(self, number: int) -> bool:
+        """Whether the store is down for this request."""
+        return 0 <= self.down_after < number <= self.down_after + self.down_for
+
+    def strikes(self, name: str, number: int) -> bool:
         """Whether this request is one that the fault strikes."""
         every = getattr(self, name)
         with self._lock:
             self._counts[name] = count = self._counts.get(name, 0) + 1
-            struck = bool(every) and count % every == 0
+            struck = (bool(every) and count % every == 0) or self.at.get(number) == name
             self.seen[name] = self.seen.get(name, 0) + struck
         return struck
 
@@ -190,23 +223,29 @@ def proxy_before(store: Store, faults: Faults) -> Iterator[Proxy]:
 
         def do(self) -> None:
             self.close_connection = True
-            if faults.is_down():
+            number = faults.arrived()
+            if faults.is_down(number):
                 return None
             writes = self.command in ("PUT", "POST")
             length = int(self.headers.get("Content-Length") or 0)
-            if writes and length > 1 and faults.strikes("cut"):
+            if writes and length > 1 and faults.strikes("cut", number):
                 self.rfile.read(length // 2)
                 return None
             body = self.rfile.read(length)
             for name, status in (("refused", 503), ("broken", 500)):
-                if faults.strikes(name):
+                if faults.strikes(name, number):
                     return self.answer(status, {}, b"")
-            if faults.strikes("late"):
+            if faults.strikes("late", number):
                 time.sleep(faults.late_s)
+            if faults.strikes("given_up", number):
+                store.give_up()
+            if self.command == "DELETE" and "upload_id=" in self.path:
+                # of the emulator 501; what Cloud Storage answers, says its documentation
+                return self.answer(499, {}, b"")
             response, answer = self.forward(body)
-            if writes and faults.strikes("unanswered"):
+            if writes and faults.strikes("unanswered", number):
                 return None
-            torn = self.command == "GET" and len(answer) > 1 and faults.strikes("torn")
+            torn = self.command == "GET" and len(answer) > 1 and faults.strikes("torn", number)
             return self.answer(response.status, dict(response.getheaders()), answer, torn=torn)
 
         do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do  # noqa: N815
@@ -215,7 +254,9 @@ def proxy_before(store: Store, faults: Faults) -> Iterator[Proxy]:
             connection = HTTPConnection(there.hostname or "", there.port, timeout=60)
             try:
                 headers = {k: v for k, v in self.headers.items() if k.lower() != "connection"}
-                connection.request(self.command, self.path, body or None, headers)
+                # a store may answer before it has read all
+                with suppress(ConnectionError):
+                    connection.request(self.command, self.path, body or None, headers)
                 response = connection.getresponse()
                 return response, response.read()
             finally:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from beam_jobs.cli import main
 from tests.end_to_end.conftest import Outcome, World
 from tests.end_to_end.object_stores import Faults, Store, gs_store, proxy_before, s3_store
 from tests.end_to_end.speech_world import SAMPLE, first_pages
+from tests.end_to_end.test_run import command
 
 Cli = Callable[..., Outcome]
 ROOT = Path(__file__).parents[2]
@@ -50,12 +54,16 @@ def sample() -> dict[str, bytes]:
     return found
 
 
-def config_of(base: str, folder: Path, **execution: object) -> Path:
+def sample_at(base: str, **execution: object) -> dict[str, Any]:
     """The sample's own config, with files and output under another address."""
-    config: dict[str, Any] = yaml.safe_load((ROOT / "configs" / "sample.yaml").read_text())
-    for corpus in config["corpora"].values():
-        corpus["uri"] = corpus["uri"].replace("examples/sample", base)
-    config |= {"output": f"{base}/out", "partitions": 2, "execution": execution}
+    text = (ROOT / "configs" / "sample.yaml").read_text().replace("examples/sample", base)
+    config: dict[str, Any] = yaml.safe_load(text)
+    return config | {"output": f"{base}/out", "execution": execution}
+
+
+def config_of(base: str, folder: Path, **execution: object) -> Path:
+    """The same for a part of the sample."""
+    config = sample_at(base, **execution) | {"partitions": 2}
     config["mining"]["threshold"] = "none"  # of so few sentences little is above the calibrated one
     del config["evaluate"]
     path = folder / "run.yaml"
@@ -104,6 +112,46 @@ def test_the_sample_on_a_store_is_the_sample_on_a_disk(
     assert done.code == 0, done.err
     assert pairs_of(store.objects()) == local_pairs
     assert "nothing to do" in mining("run", "--config", config).err
+
+
+def in_a_process(*arguments: object) -> str:
+    """A command in a process of its own, which has the store's threads not beside it; what it told."""
+    done = subprocess.run(
+        command(*arguments), cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def sample_pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The pairs of the whole sample on a local disk; $MINING_SAMPLE_RUN names a run that is there."""
+    output = ROOT / os.environ.get("MINING_SAMPLE_RUN", tmp_path_factory.mktemp("sample") / "out")
+    if not output.exists():
+        in_a_process("run", "--config", "configs/sample.yaml", "--output", output)
+    paths = (output / "pairs").rglob("*.parquet")
+    return pairs_of({f"out/{path.relative_to(output)}": path.read_bytes() for path in paths})
+
+
+@pytest.mark.slow
+def test_the_whole_sample_on_a_store_that_fails_now_and_then(
+    store: Store, sample_pairs: dict[str, str], tmp_path: Path
+) -> None:
+    """Texts, recordings, gold and every file between are there and nowhere else."""
+    for path in (p for p in SAMPLE.rglob("*") if p.suffix in (".tsv", ".opus", ".parquet")):
+        store.put(str(path.relative_to(SAMPLE)), path.read_bytes())
+    faults = Faults(refused=151, broken=163, late=61, cut=37, unanswered=43, torn=101)
+    config = tmp_path / "run.yaml"
+    begun = time.monotonic()
+    with proxy_before(store, faults) as proxy:
+        config.write_text(yaml.safe_dump(sample_at(store.uri, storage=store.through(proxy))))
+        in_a_process("run", "--config", config)
+    took = f"{time.monotonic() - begun:.0f} s, {faults.requests} requests"
+    print(f"\n{store.uri}: {took}, struck {faults.seen}")
+    assert pairs_of(store.objects()) == sample_pairs
+    assert {name.split("/")[1] for name in sample_pairs} == {"tt", "st", "ss"}
+    assert min(n for name, n in faults.seen.items() if getattr(faults, name)) > 0
 
 
 @pytest.fixture

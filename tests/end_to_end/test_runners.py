@@ -14,14 +14,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import apache_beam
 import pytest
 
 from tests.end_to_end.conftest import Outcome, World
 from tests.end_to_end.test_run import command
 
 Cli = Callable[..., Outcome]
-
-_BEAM = "2.77.0"
 
 
 @pytest.fixture
@@ -81,6 +80,6 @@ def test_prism(world: World, mining: Cli) -> None:
     if prism is None:
         pytest.skip(
             "no prism on PATH and no $MINING_PRISM: with Go, go install "
-            f"github.com/apache/beam/sdks/v2/go/cmd/prism@v{_BEAM}"
+            f"github.com/apache/beam/sdks/v2/go/cmd/prism@v{apache_beam.__version__}"
         )
     same_bytes(world, mining, "PrismRunner", f"--prism_location={prism}")

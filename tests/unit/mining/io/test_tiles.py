@@ -33,8 +33,11 @@ def test_neighbours_come_back_from_a_file(tmp_path: Path, n: int, m: int, k: int
     for table, found, (queries, index, direction) in zip(tables, arrays, sides, strict=True):
         address = tile_address(direction, "index", k)
         tiles.write(address, tile_of(found.row, found.similarity))
-        assert tiles.holds(address, len(queries) * min(k, len(index)))
-        assert neighbors_of(tiles.read(address), queries.ids, index.ids, direction) == table
+        due = len(queries) * min(k, len(index))
+        assert tiles.holds(address, due)
+        kept = tiles.read_if_whole(address, due)
+        assert kept is not None
+        assert neighbors_of(kept, queries.ids, index.ids, direction) == table
 
 
 def test_an_address_is_of_both_blocks_their_roles_and_k() -> None:
@@ -48,10 +51,13 @@ def test_what_is_cut_short_or_of_another_size_is_not_there(tmp_path: Path) -> No
     tiles.write("abc", pa.table([[1, 2], [0.5, 0.25]], schema=TILE))
     (path,) = tmp_path.rglob("*.parquet")
     assert tiles.holds("abc", 2)
-    assert not tiles.holds("abc", 3)
-    assert not tiles.holds("abd", 2)
+    assert tiles.read_if_whole("abc", 2) is not None
+    for address, rows in (("abc", 3), ("abd", 2)):
+        assert not tiles.holds(address, rows)
+        assert tiles.read_if_whole(address, rows) is None
     path.write_bytes(path.read_bytes()[:-5])
     assert not tiles.holds("abc", 2)
+    assert tiles.read_if_whole("abc", 2) is None
 
 
 def test_strangers_are_removed(tmp_path: Path) -> None:
