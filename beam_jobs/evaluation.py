@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_jobs.neighbors import pools_of
-from beam_jobs.pairs import Pairs
 from beam_jobs.plan import Plan
 from beam_jobs.progress import one_of_each_kind
+from beam_jobs.stages.neighbors import pools_of
+from beam_jobs.stages.pairs import Pairs
 from mining.config.model import Evaluate
 from mining.contract.errors import ConfigError, DatasetError, InputError
 from mining.contract.schemas import PAIR, SEGMENT, SPEECH

@@ -9,24 +9,24 @@ from typing import Any
 
 import pyarrow as pa
 
-from beam_jobs.document_knn import DocumentKnn, unknown_documents
-from beam_jobs.embed import Embed
-from beam_jobs.knn import Knn
 from beam_jobs.licences import Licences, licences_of, require_commercial
 from beam_jobs.limit import Limit
-from beam_jobs.listing import UNDETERMINED, audio_base
-from beam_jobs.models import encoder_cards, recogniser_cards
-from beam_jobs.neighbors import Neighbors
-from beam_jobs.pairs import Pairs
-from beam_jobs.prepare import Prepare
-from beam_jobs.prepare_speech import PrepareSpeech
 from beam_jobs.progress import Progress
-from beam_jobs.recordings import CorpusFrames
 from beam_jobs.stage import Run, reasons_of
-from beam_jobs.tasks import LangPair, language_pairs, overlaps, pool_sizes
+from beam_jobs.stages.document_knn import DocumentKnn, unknown_documents
+from beam_jobs.stages.embed import Embed
+from beam_jobs.stages.knn import Knn
+from beam_jobs.stages.listing import UNDETERMINED, audio_base
+from beam_jobs.stages.models import encoder_cards, recogniser_cards
+from beam_jobs.stages.neighbors import Neighbors
+from beam_jobs.stages.pairs import Pairs
+from beam_jobs.stages.prepare import Prepare
+from beam_jobs.stages.prepare_speech import PrepareSpeech
+from beam_jobs.stages.recordings import CorpusFrames
+from beam_jobs.stages.tasks import LangPair, language_pairs, overlaps, pool_sizes
+from beam_jobs.stages.tokenize import Tokenize
+from beam_jobs.stages.transcribe import Transcribe
 from beam_jobs.thresholds import calibration, resolve_thresholds, score_settings
-from beam_jobs.tokenize import Tokenize
-from beam_jobs.transcribe import Transcribe
 from encoders import EncoderCard, require_device
 from encoders.audio_tokens.card import AudioTokenizerCard
 from encoders.recognise import RecogniserCard

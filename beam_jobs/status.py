@@ -10,9 +10,9 @@ from typing import Any
 from beam_jobs.announced import Announced, announced, begun_at
 from beam_jobs.output import read_resolved
 from beam_jobs.pace import duration, often
-from beam_jobs.reading import INCOMPLETE
 from beam_jobs.speed import padding
 from beam_jobs.stage import STAGES
+from beam_jobs.stages.reading import INCOMPLETE
 from mining.contract.errors import InputError
 from mining.contract.uris import canonical_uri
 from mining.io.dataset import Receipt, has_manifest, read_manifest, read_receipt, sum_counters

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from beam_jobs.neighbors import Neighbors
 from beam_jobs.progress import one_of_each_kind
-from beam_jobs.tasks import LangPair
+from beam_jobs.stages.neighbors import Neighbors
+from beam_jobs.stages.tasks import LangPair
 from encoders import calibration_of
 from mining.config.model import NONE, Mining
 from mining.contract.errors import ConfigError

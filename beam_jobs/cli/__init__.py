@@ -58,7 +58,9 @@ def main() -> None:
             click.echo(f"error: {line}", err=True)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort) as stopped:
-        from beam_jobs.attempts import withdraw_all  # loaded by whatever has something to withdraw
+        from beam_jobs.stages.attempts import (
+            withdraw_all,  # loaded by whatever has something to withdraw
+        )
 
         withdraw_all()
         click.echo(f"stopped; what is done stays done; go on with: {_again()}", err=True)

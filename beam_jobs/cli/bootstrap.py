@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from beam_jobs.bootstrap_config import load_bootstrap
+from beam_jobs.bootstrap.config import load_bootstrap
 from beam_jobs.cli.options import config_options
 from beam_jobs.progress import Progress
 
@@ -23,8 +23,8 @@ def bootstrap_command(
     """
     # Beam and torch take seconds to import: not before the command line and the config are right
     config = load_bootstrap(config_path, overrides, output)
-    from beam_jobs.bootstrap import bootstrap
-    from beam_jobs.bootstrap_table import rounds_table
+    from beam_jobs.bootstrap.rounds import bootstrap
+    from beam_jobs.bootstrap.table import rounds_table
 
     progress = Progress(quiet=quiet)
     outcome = bootstrap(config, progress)

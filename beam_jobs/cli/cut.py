@@ -111,7 +111,7 @@ def _roots(audio: str | None, config: Config | None) -> tuple[str, ...]:
     """
     if audio is not None:
         return (canonical_uri(audio),)
-    from beam_jobs.listing import audio_base
+    from beam_jobs.stages.listing import audio_base
 
     corpora = config.corpora.values() if config is not None else ()
     roots = [audio_base(c) for c in corpora if c.modality == SPEECH]

@@ -32,7 +32,7 @@ def explain_command(
     the vectors of the other side once, where the pair's rank must be counted.
     """
     config = read_config(config_path, overrides, output)
-    from beam_jobs.explain import explain
+    from beam_jobs.explain.explain import explain
     from beam_jobs.plan import Plan
     from beam_jobs.progress import Silence
 

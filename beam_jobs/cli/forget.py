@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from beam_jobs.bootstrap_config import is_bootstrap, load_bootstrap
+from beam_jobs.bootstrap.config import is_bootstrap, load_bootstrap
 from beam_jobs.cli.options import read_config, work_options
 from beam_jobs.progress import Progress
 
@@ -46,12 +46,12 @@ def forget_command(
     progress = Progress(quiet=quiet)
     if is_bootstrap(config_path):
         rounds = load_bootstrap(config_path, overrides, output)
-        from beam_jobs.forget_rounds import forget_rounds
+        from beam_jobs.forget.rounds import forget_rounds
 
         lines = forget_rounds(rounds, names, corpus, (runner, beam_args), progress)
     else:
         config = read_config(config_path, overrides, output, runner)
-        from beam_jobs.forget import forget
+        from beam_jobs.forget.forget import forget
 
         lines = forget(config, names, corpus, beam_args, progress)
     for line in lines:

@@ -78,8 +78,8 @@ def plan_command(
             ("rows", "--rows", rows, TEXT), ("audio_hours", "--audio-hours", audio_hours, SPEECH),
         )
     }  # fmt: skip
-    from beam_jobs.forecast import forecast
-    from beam_jobs.forecast_work import Asked
+    from beam_jobs.forecast.forecast import forecast
+    from beam_jobs.forecast.work import Asked
     from beam_jobs.plan import Plan
     from mining.forecast import Fleet, render
     from mining.forecast.render import to_json

@@ -45,15 +45,15 @@ def run_command(
     if commercial:
         overrides = (*overrides, "execution.commercial=true")
     config = read_config(config_path, overrides, output, runner)
+    from beam_jobs.execution.run import run
     from beam_jobs.plan import Plan
-    from beam_jobs.run import run
     from beam_jobs.stage import STAGES
     from beam_jobs.summary import summarise
 
     progress = Progress(quiet=quiet)
     plan = Plan(config, progress)
     if dry_run:
-        from beam_jobs.dry_run import describe_jobs
+        from beam_jobs.execution.dry_run import describe_jobs
 
         for line in describe_jobs(plan, beam_args):
             click.echo(line)
@@ -80,8 +80,8 @@ def _stage_command(stage: str) -> click.Command:
         beam_args: tuple[str, ...],
     ) -> None:
         config = read_config(config_path, overrides, output, runner)
+        from beam_jobs.execution.run import run
         from beam_jobs.plan import Plan
-        from beam_jobs.run import run
 
         progress = Progress(quiet=quiet)
         if not run(Plan(config, progress), [stage], beam_args, progress):

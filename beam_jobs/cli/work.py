@@ -52,8 +52,8 @@ def work_command(
     index, count = _shard(shard)
     # models' libraries take seconds to import: not before the command line and the config are right
     config = read_config(config_path, overrides, output)
+    from beam_jobs.execution.worker import Shard, Worker
     from beam_jobs.plan import Plan
-    from beam_jobs.worker import Shard, Worker
 
     progress = Progress(quiet=quiet)
     worker = Worker(

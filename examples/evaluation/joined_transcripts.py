@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from rapidfuzz.distance import Levenshtein
 
-from beam_jobs.listing import audio_base, audio_uri
 from beam_jobs.plan import Plan
 from beam_jobs.progress import Progress
+from beam_jobs.stages.listing import audio_base, audio_uri
 from encoders import embed_texts, load_encoder
 from encoders.recognise import load_recogniser
 from encoders.spelling import folded_text

@@ -141,7 +141,7 @@ def no_beam(monkeypatch: pytest.MonkeyPatch) -> None:
             stage.finish()
         stages[0].tidy()
 
-    monkeypatch.setattr("beam_jobs.run.run_stages", run_stages)
+    monkeypatch.setattr("beam_jobs.execution.run.run_stages", run_stages)
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import yaml
 
-from beam_jobs.bootstrap import bootstrap
-from beam_jobs.bootstrap_config import load_bootstrap
+from beam_jobs.bootstrap.config import load_bootstrap
+from beam_jobs.bootstrap.rounds import bootstrap
 from beam_jobs.progress import Progress
 from tests.end_to_end.bootstrap_world import GOLD, Rounds, make_rounds
 from tests.end_to_end.conftest import Outcome
@@ -248,7 +248,7 @@ def test_a_run_that_is_stopped_at_every_step_ends_the_same(
     trained = set()
     for step in ("train", "run", "judge", "write_task", "written_whole"):
         with monkeypatch.context() as stopped:
-            stopped.setattr(f"beam_jobs.bootstrap.{step}", stop)
+            stopped.setattr(f"beam_jobs.bootstrap.rounds.{step}", stop)
             assert mining("bootstrap", "--config", rounds.config).code == 130
             if step != "train":
                 trained.add(state.stat().st_mtime_ns)

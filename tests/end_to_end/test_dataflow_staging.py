@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from apache_beam.options.pipeline_options import GoogleCloudOptions
 
-from beam_jobs.dataflow import flags
-from beam_jobs.embed import Embed
-from beam_jobs.pipeline import beam, build
-from beam_jobs.runners import build_options
+from beam_jobs.execution.dataflow import flags
+from beam_jobs.execution.pipeline import beam, build
+from beam_jobs.execution.runners import build_options
+from beam_jobs.stages.embed import Embed
 from mining.config import load_config
 from tests.end_to_end.object_stores import BUCKET, Store, gs_store
 from tests.end_to_end.test_dataflow_image import start

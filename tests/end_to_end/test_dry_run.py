@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
-from beam_jobs.dry_run import Built, build_jobs
-from beam_jobs.embed import Embed
-from beam_jobs.pipeline import build_job
+from beam_jobs.execution.dry_run import Built, build_jobs
+from beam_jobs.execution.pipeline import build_job
 from beam_jobs.plan import Plan
 from beam_jobs.progress import Progress
+from beam_jobs.stages.embed import Embed
 from mining.config import load_config
 from tests.end_to_end.conftest import Outcome, World
 from tests.end_to_end.test_bad_input import refused

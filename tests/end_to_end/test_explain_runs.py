@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from beam_jobs.explain import explain
+from beam_jobs.explain.explain import explain
 from beam_jobs.plan import Plan
 from beam_jobs.progress import Silence
 from mining.config import load_config

@@ -15,17 +15,17 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from beam_jobs import forget_purge
-from beam_jobs.forget_search import Search
+from beam_jobs.execution.run import run as run_plan
+from beam_jobs.execution.worker import Shard, Worker
+from beam_jobs.forget import purge as forget_purge
+from beam_jobs.forget.search import Search
 from beam_jobs.forgotten import list_of
-from beam_jobs.knn import Knn
-from beam_jobs.pairs import Pairs
 from beam_jobs.plan import Plan
-from beam_jobs.prepare import Prepare
 from beam_jobs.progress import Progress
-from beam_jobs.run import run as run_plan
 from beam_jobs.stage import STAGES, Unit
-from beam_jobs.worker import Shard, Worker
+from beam_jobs.stages.knn import Knn
+from beam_jobs.stages.pairs import Pairs
+from beam_jobs.stages.prepare import Prepare
 from mining.config import load_config
 from mining.contract.errors import DatasetError, IncompleteError
 from mining.io.dataset import Receipt
@@ -388,7 +388,7 @@ def test_files_that_were_left_out_keep_nothing(
     def lacking(plan: object, stages: object) -> None:
         raise IncompleteError("corpora.texts: must be read whole, but is not")
 
-    monkeypatch.setattr("beam_jobs.complete.require_complete", lacking)
+    monkeypatch.setattr("beam_jobs.execution.complete.require_complete", lacking)
     done = forget(world, mining, DOCUMENT)
     assert "warning: corpora.texts: must be read whole, but is not" in done.err
     assert holding(world.output, [DOCUMENT, TEXT]) == {}

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from beam_jobs.reading import ReadingStage
+from beam_jobs.stages.reading import ReadingStage
 from tests.end_to_end.conftest import Outcome, World, pairs_digest
 from tests.end_to_end.hearing_world import let_hear, save_dual, save_kmeans
 from tests.end_to_end.speech_world import SpeechWorld

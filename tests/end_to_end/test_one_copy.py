@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-import beam_jobs.embed
+import beam_jobs.stages.embed
 from encoders import load_encoder
 from tests.end_to_end.conftest import Outcome, World
 
@@ -22,7 +22,7 @@ def test_four_threads_share_one_model(
         loads.append(args)
         return load_encoder(*args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(beam_jobs.embed, "load_encoder", load)
+    monkeypatch.setattr(beam_jobs.stages.embed, "load_encoder", load)
     threads = ("--", "--direct_running_mode=multi_threading", "--direct_num_workers=4")
     done = mining("run", "--config", world.config, *threads)
     assert done.code == 0, done.err

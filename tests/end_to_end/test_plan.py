@@ -159,7 +159,7 @@ def written(output: Path, kind: str) -> tuple[int, int]:
 def test_disk_is_what_a_run_writes_and_a_pilot_counts_what_it_finds(
     tmp_path: Path, mining: Cli, no_beam: None
 ) -> None:
-    from beam_jobs.forecast_work import task_size
+    from beam_jobs.forecast.work import task_size
 
     rows, dim = 4000, 64
     world = large_world(tmp_path, rows, dim)

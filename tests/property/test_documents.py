@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_jobs.document_knn import DocumentKnn
 from beam_jobs.stage import Run, do_unit
+from beam_jobs.stages.document_knn import DocumentKnn
 from mining.config.execution import Execution
 from mining.config.model import Config, Corpus, DocumentPairs, Task
 from mining.contract.ids import partition_of, text_segment_id

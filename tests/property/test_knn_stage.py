@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_jobs.knn import Knn
 from beam_jobs.stage import Run, do_unit
+from beam_jobs.stages.knn import Knn
 from mining.config.execution import Execution
 from mining.config.model import Config, Corpus, Task
 from mining.contract.ids import partition_of, text_segment_id

@@ -10,12 +10,12 @@ from apache_beam.options.pipeline_options import DirectOptions
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_jobs.failure import UnitFailedError, unwrap
+from beam_jobs.execution.failure import UnitFailedError, unwrap
+from beam_jobs.execution.pipeline import deal
+from beam_jobs.execution.runners import blame, build_options
 from beam_jobs.output import require_output
-from beam_jobs.pipeline import deal
-from beam_jobs.runners import blame, build_options
 from beam_jobs.stage import Run, Unit
-from beam_jobs.tasks import language_pairs
+from beam_jobs.stages.tasks import language_pairs
 from mining.config import Execution
 from mining.config.model import LangPairs, Task
 from mining.contract.errors import CapacityError, ConfigError

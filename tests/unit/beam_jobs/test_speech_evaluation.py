@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 
 from beam_jobs.evaluation import calibrate_task, judge
-from beam_jobs.knn import Knn
-from beam_jobs.pairs import Pairs
 from beam_jobs.stage import Run, Stage, do_unit
+from beam_jobs.stages.knn import Knn
+from beam_jobs.stages.pairs import Pairs
 from mining.config.model import Config, Corpus, Evaluate, Task
 from mining.contract.ids import content_id
 from mining.contract.schemas import SEGMENT, embedding_schema

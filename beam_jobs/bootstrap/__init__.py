@@ -1,0 +1,1 @@
+"""Rounds of mining, filtering and training."""

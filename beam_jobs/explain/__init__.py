@@ -1,0 +1,1 @@
+"""Why one pair was or was not mined."""

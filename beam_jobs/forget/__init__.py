@@ -1,0 +1,1 @@
+"""A recording, document or file leaves an output."""
