@@ -12,6 +12,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mining.contract.errors import InputError
 from mining.knn.backend import Nominees, Stored, check_full
 from mining.knn.keys import EMPTY, best, rows, similarities
 from mining.knn.one_pass import TILE_COLUMNS, TILE_ROWS, panel_columns, strips, widened
@@ -143,5 +144,9 @@ def scaled(values: Stored) -> Singles:
 
 def _exact(heaps: NDArray[np.int64]) -> Nominees:
     check_full(heaps)
-    others = np.full(len(heaps), -np.inf)
-    return Nominees(row=rows(heaps), others=others, similarity=similarities(heaps))
+    found = similarities(heaps)
+    if not np.isfinite(found).all():
+        raise InputError(
+            "knn: every similarity must be finite, but some are not; vectors must be finite"
+        )
+    return Nominees(row=rows(heaps), others=np.full(len(heaps), -np.inf), similarity=found)

@@ -27,8 +27,8 @@ def scan_bounds(  # type: ignore[no-untyped-def]
     """Put the exact similarity of every pair whose bound is above a threshold into both heaps.
 
     A row whose heap is empty has the K pairs of its highest bounds computed first, so that its
-    threshold is high when the others come. Arrays are taken out of their tuples once: each time counts
-    a reference, which would be a tenth of the time.
+    threshold is high when the others come. Arrays that a pair needs are taken out of their tuples once:
+    each time counts a reference, which would be a tenth of the time.
 
     Args:
         tile: int32 [B, W], products of codes; or, where there are no facts, the bits of float32 [B, V],

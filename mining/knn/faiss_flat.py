@@ -44,7 +44,7 @@ class FaissFlat:
         """See :class:`mining.knn.backend.Nominator`."""
         bound = float32_bound(rows.shape[1]) * (_GPU_FACTOR if self.gpu else 1.0)
         forward, backward = with_spares(forward, len(columns)), with_spares(backward, len(rows))
-        with faiss_with(self.threads, "backend faiss-flat") as faiss:
+        with faiss_with(self.threads, f"backend faiss-{'gpu' if self.gpu else 'flat'}") as faiss:
             nearest = _on_gpus(faiss, max(forward, backward)) if self.gpu else _on_cpu(faiss)
             return (
                 nominees_above(_search(nearest, rows, columns, forward), len(columns), bound),

@@ -67,9 +67,8 @@ class Int8:
                 thresholds=np.full(len(columns), LOWEST),
             ),
         )
-        if len(rows) >= places[1]:
-            sample = spread(rows, max(_SAMPLE, places[1]))
-            self._reach(sides[1], sample, centres.of_rows(sample), places[1])
+        sample = spread(rows, max(_SAMPLE, places[1]))
+        self._reach(sides[1], sample, centres.of_rows(sample), places[1])
         scan = BoundedScan(scan=CodeTiles, slack=SLACK, threads=self.threads)
         return scan.nearest(*sides, places)
 

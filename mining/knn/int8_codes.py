@@ -30,7 +30,7 @@ _CODE_COST, _SCAN_COST, _FULL_SCAN_COST, _CANDIDATE_COST = 0.25, 45.0, 25.0, 10.
 _WORTH = 0.8  # of the cost of full products, above which codes are not tried
 FEWEST_ROWS = 8192  # a side, below which there is little to save
 # A bound is made by 12 roundings of float32 numbers below 16 (lengths are at most 1.004, less a centre
-# 2.008). Doubled, since a threshold may be one, too. The roundings of x - a and of s q, together below
+# 2.008). Doubled to be on the safe side. The roundings of x - a and of s q, together below
 # 2^-21 of either's length, are counted as lost.
 SLACK = 2.0 * 12 * 16 * 2.0**-24
 _ROUNDED, _UP = 2.0**-20, 1.0 + 2.0**-20

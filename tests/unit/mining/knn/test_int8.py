@@ -208,8 +208,10 @@ def test_without_the_instructions_it_is_exact_all_the_same(monkeypatch):
         np.testing.assert_array_equal(one.row, other.row)
 
 
-def test_vectors_that_are_not_finite_are_refused():
-    x, y = stored(1, 70, 8, "gaussian"), stored(2, 70, 8, "gaussian")
-    x[3] = np.nan
+@pytest.mark.parametrize("rows", [70, 8300])  # all of them in the sample, or half
+@pytest.mark.parametrize("bad", [3, 4])
+def test_vectors_that_are_not_finite_are_refused(rows, bad):
+    x, y = stored(1, rows, 8, "gaussian"), stored(2, 70, 8, "gaussian")
+    x[bad] = np.nan
     with pytest.raises(InputError, match="must be finite"):
         search_both(x, y, (2, 2), Given(threads=1), 1)
