@@ -123,7 +123,7 @@ def run_pilots(
 
 
 def _config(plan: Plan, corpora: Mapping[str, Mapping[str, Any]], home: Path) -> Path:
-    """The run's config over a sample: everything else as it is, without gold, and without options of storage."""
+    """The run's config over a sample: all else as it is, but no gold, and no options of storage."""
     values = to_plain(plan.run.config)
     values["output"] = str(home / "out")
     values["evaluate"] = None
