@@ -33,7 +33,7 @@ from encoders.dual.folder import written_whole
 from encoders.train.config import decisive as decisive_training
 from encoders.train.run import train
 from encoders.train.starting import start_folder
-from encoders.train.state import flat, require_same
+from encoders.train.state import differing, flat, require_same
 from mining.config.load import to_plain
 from mining.contract.errors import ConfigError, InputError
 from mining.io.dataset import read_json, write_json
@@ -116,19 +116,31 @@ def bootstrap(config: Bootstrap, progress: Progress) -> Outcome:
     return Outcome(model=places.model, report=report, seconds=rounds.seconds(), fresh=rounds.fresh)
 
 
+def require_claimed(places: Places, setup: Setup) -> None:
+    """The output must be one of rounds with these settings. Nothing is written.
+
+    Another gold is none of its faults: it judges, and what is forgotten may have stood in it.
+
+    Raises:
+        ConfigError: if the folder is no such output, so that nothing in it is ours to remove.
+    """
+    found = read_json(str(places.identity), _LOCAL) if places.identity.is_file() else None
+    if not isinstance(found, dict) or not {"gold", "stop.task"} <= set(found):
+        raise ConfigError(
+            f"{places.output}: must be an output of mining bootstrap, but holds no "
+            f"{places.identity.name} of it; check output and --output; nothing was changed"
+        )
+    if told := differing({**found, "gold": None}, {**_settings(setup), "gold": None}):
+        raise ConfigError(
+            f"{places.identity}: must be of rounds with the same settings, but {told}; give the config "
+            "and the --set of the run; nothing was changed"
+        )
+
+
 def _claim(places: Places, setup: Setup) -> None:
     """Write what the rounds are decided by, unless the folder belongs to something else."""
-    mining = to_plain(setup.mining)
-    for name in ("output", "execution"):
-        del mining[name]
-    del mining["model"]["path"], mining["model"]["revision"]
-    storage = storage_of(setup.mining.execution)
-    identity = {
-        **flat(decisive(setup.config)),
-        **flat(mining, "mining"),
-        **flat(decisive_training(setup.training), "training"),
-        "gold": hashlib.sha256(read_bytes(setup.gold, storage)).hexdigest(),
-    }
+    gold = read_bytes(setup.gold, storage_of(setup.mining.execution))
+    identity = {**_settings(setup), "gold": hashlib.sha256(gold).hexdigest()}
     if places.identity.is_file():
         if any(places.output.glob("round-*")):  # until then nothing was made by other settings
             require_same(places.identity, read_json(str(places.identity), _LOCAL), identity)
@@ -138,6 +150,19 @@ def _claim(places: Places, setup: Setup) -> None:
             "choose another --output"
         )
     write_json(str(places.identity), identity, _LOCAL)
+
+
+def _settings(setup: Setup) -> dict[str, Any]:
+    """What the rounds are decided by, beside the gold."""
+    mining = to_plain(setup.mining)
+    for name in ("output", "execution"):
+        del mining[name]
+    del mining["model"]["path"], mining["model"]["revision"]
+    return {
+        **flat(decisive(setup.config)),
+        **flat(mining, "mining"),
+        **flat(decisive_training(setup.training), "training"),
+    }
 
 
 class _Rounds:

@@ -123,11 +123,13 @@ def run_pilots(
 
 
 def _config(plan: Plan, corpora: Mapping[str, Mapping[str, Any]], home: Path) -> Path:
-    """The run's config over a sample: everything else as it is, without gold, and secrets masked."""
+    """The run's config over a sample: all else as it is, but no gold, and no options of storage."""
     values = to_plain(plan.run.config)
     values["output"] = str(home / "out")
     values["evaluate"] = None
-    values["execution"] |= {"runner": "DirectRunner", "max_hours": None, "max_cost": None}
+    # the options may hold secrets: the process gets them on stdin
+    limits = {"max_hours": None, "max_cost": None}
+    values["execution"] |= {"runner": "DirectRunner", "storage": {}, **limits}
     values["corpora"] = {
         name: values["corpora"][name] | {"audio_root": None} | dict(settings)
         for name, settings in corpora.items()

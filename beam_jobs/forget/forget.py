@@ -67,6 +67,7 @@ def forget(
         MiningError: for whatever is wrong with a run. The same command goes on.
     """
     plan = _checked(config, names, corpus, beam_args, progress)
+    begun = _begun(plan)
     by_corpus, known = _find(plan, names, corpus)
     for name in names:
         if name not in known:
@@ -76,8 +77,8 @@ def forget(
                 "nothing was changed"
             )
     _require_rest(plan, by_corpus)
-    begun = [stage for stage in STAGES if list_glob(plan.run.state(stage), plan.run.storage)]
-    _start_anew(plan, by_corpus)
+    if begun:
+        _start_anew(plan, by_corpus)
     listed = forgotten_list(plan.run).with_more(_digests(by_corpus, everywhere=corpus is None))
     write_forgotten(list_of(plan.run), listed, plan.run.storage)
     trace = gather(plan.run, by_corpus, everywhere=corpus is None)
@@ -109,10 +110,16 @@ def _checked(
     if not all(name.strip() for name in names):
         raise ConfigError("ID: must name something, but is empty")
     plan = Plan(config, progress)
-    plan.check()
+    if _begun(plan):  # else nothing is run again, and there may be no model yet
+        plan.check()
     build_options(config.execution.runner, beam_args)
     check_output(plan.run, replace(config, mining=effective(config.mining)))
     return plan
+
+
+def _begun(plan: Plan) -> list[str]:
+    """Stages that the output has run, or begun to."""
+    return [stage for stage in STAGES if list_glob(plan.run.state(stage), plan.run.storage)]
 
 
 def _find(

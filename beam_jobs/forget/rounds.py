@@ -13,10 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from beam_jobs.bootstrap.config import Bootstrap
-from beam_jobs.bootstrap.rounds import Places
-from beam_jobs.bootstrap.setup import read_setup
+from beam_jobs.bootstrap.rounds import Places, require_claimed
+from beam_jobs.bootstrap.setup import Setup, read_setup
 from beam_jobs.forget.forget import forget
+from beam_jobs.output import read_resolved
 from beam_jobs.progress import Progress
+from mining.contract.errors import ConfigError, MiningError
 from mining.io.dataset import read_json
 from mining.io.filesystem import Storage
 
@@ -43,21 +45,25 @@ def forget_rounds(
         Lines that say what was done, and which models have learned from what was mined.
 
     Raises:
-        MiningError: as :func:`~beam_jobs.forget.forget.forget`. The same command goes on.
+        ConfigError: the output is none of rounds with these settings; nothing is changed then.
+        MiningError: as :func:`~beam_jobs.forget.forget.forget`, or something cannot be removed. The
+            same command goes on.
     """
     runner, beam_args = how
     places, setup = Places(config.output), read_setup(config, progress.warn)
+    require_claimed(places, setup)
     done = [number for number in _rounds(places) if places.trained(number).is_file()]
-    newest = str(places.trained_model(done[-1])) if done else setup.training.model.start
-    mining = setup.mining_with(newest, str(places.mined))
+    mining = setup.mining_with(_model(places, setup, done), str(places.mined))
     if runner is not None:
         mining = replace(mining, execution=replace(mining.execution, runner=runner))
-    lines = [*forget(mining, names, corpus, beam_args, progress)]
     removed = [*_unfinished(places, done), places.cache]
     removed += [places.round(number) / kind for number in done if number for kind in _LEARNED]
+    for folder in removed:
+        _require_no_link(folder)
+    lines = [*forget(mining, names, corpus, beam_args, progress)]
     there = [folder for folder in removed if folder.exists()]
     for folder in there:
-        shutil.rmtree(folder)
+        _remove(folder)
     if there:
         lines.append(f"removed what training was given: {_named(places, there)}")
     if (cache := setup.training.work.cache) is not None:
@@ -65,9 +71,57 @@ def forget_rounds(
     return (*lines, *_models(places, [number for number in done if number]))
 
 
+def _model(places: Places, setup: Setup, done: Sequence[int]) -> str:
+    """The model that mined last; where nothing was mined yet, that of the start, which nobody loads.
+
+    Raises:
+        ConfigError: something was mined, and nobody knows by which model.
+    """
+    if done:
+        return str(places.trained_model(done[-1]))
+    if setup.config.first == "trained" and read_resolved(str(places.mined), Storage()) is not None:
+        raise ConfigError(
+            f"{places.round(0)}: must hold the model that mined {places.mined}, but does not; run "
+            "mining bootstrap until round 0 is trained, and forget then; nothing was changed"
+        )
+    return setup.training.model.start
+
+
 def _rounds(places: Places) -> list[int]:
-    found = (path.name.removeprefix("round-") for path in places.output.glob("round-*"))
-    return sorted(int(number) for number in found if number.isdigit())
+    """Numbers of the rounds that there are."""
+    found = {path: path.name.removeprefix("round-") for path in places.output.glob("round-*")}
+    numbers = {path: int(name) for path, name in found.items() if name.isdecimal()}
+    return sorted(number for path, number in numbers.items() if path == places.round(number))
+
+
+def _require_no_link(folder: Path) -> None:
+    """What a link leads to would be left; and it may be somebody's who knows nothing of this.
+
+    Raises:
+        MiningError: naming the link.
+    """
+    for path in (folder, *folder.rglob("*")):
+        if path.is_symlink():
+            raise MiningError(
+                f"{path}: must be no symbolic link, since it is to be removed with all it holds, but "
+                f"leads to {path.readlink()}; put what is there in its place, or remove both; nothing "
+                "was changed"
+            )
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder.
+
+    Raises:
+        MiningError: if it cannot be removed.
+    """
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise MiningError(
+            f"{error.filename or folder}: must be removed, but cannot be ({error.strerror or error}); "
+            "mend that, and give the same command again"
+        ) from None
 
 
 def _unfinished(places: Places, done: Sequence[int]) -> list[Path]:

@@ -125,16 +125,18 @@ def require_same(place: Path, found: Mapping[str, Any], wanted: Mapping[str, Any
     Raises:
         CheckpointError: naming every key that differs, with both values.
     """
-    keys = sorted(k for k in {*found, *wanted} if found.get(k) != wanted.get(k))
-    if keys:
-        told = "; ".join(
-            f"{key} was {found.get(key)!r}, is {wanted.get(key)!r}" for key in keys[:8]
-        )
-        more = f"; and {len(keys) - 8} more" if len(keys) > 8 else ""
+    if told := differing(found, wanted):
         raise CheckpointError(
-            f"{place}: must be of a run with the same settings, but {told}{more}; give another "
-            f"output, or remove {place.parent} to begin again"
+            f"{place}: must be of a run with the same settings, but {told}; give another output, or "
+            f"remove {place.parent} to begin again"
         )
+
+
+def differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """``key was 1, is 2`` of settings that differ; empty if none do."""
+    keys = sorted(k for k in {*found, *wanted} if found.get(k) != wanted.get(k))
+    told = "; ".join(f"{key} was {found.get(key)!r}, is {wanted.get(key)!r}" for key in keys[:8])
+    return told + (f"; and {len(keys) - 8} more" if len(keys) > 8 else "")
 
 
 def flat(value: Any, key: str = "") -> dict[str, Any]:

@@ -21,8 +21,9 @@ from mining.contract.languages import canonical_language
 
 T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-# names of options by which fsspec's file systems are opened
-_SECRET = re.compile(r"(?i)key$|secret|token|passw|credential|sas|connection_string")
+# options of fsspec's file systems that open nothing; whatever else they take may be a secret
+_HARMLESS = frozenset(("endpoint_url", "project", "region", "region_name"))
+_PLAIN = re.compile(r"(https?://)?[\w.:-]*/?")  # no user:password@, no signature
 _MASK = "***"
 
 
@@ -154,21 +155,24 @@ def _check_names(config: Config, root: Node, problems: list[str]) -> None:
 
 
 def resolved_yaml(config: Any) -> str:
-    """A config (a dataclass) with every default filled in, as YAML; secrets of storage are masked."""
-    return yaml.safe_dump(_masked(to_plain(config)), sort_keys=True, allow_unicode=True)
+    """A config (a dataclass) with every default filled in, as YAML; options of storage are masked."""
+    plain = to_plain(config)
+    execution = plain.get("execution")
+    if isinstance(execution, dict) and "storage" in execution:
+        masked = {name: _masked(one) for name, one in execution["storage"].items()}
+        plain["execution"] = {**execution, "storage": masked}
+    return yaml.safe_dump(plain, sort_keys=True, allow_unicode=True)
 
 
-def _masked(value: Any, *, secret: bool = False) -> Any:
-    """Plain values, those below ``storage`` masked whose names say that they open something."""
+def _masked(value: Any, key: str = "") -> Any:
+    """An option of a file system: what might open something is masked, whatever it is called."""
     if isinstance(value, dict):
-        return {
-            key: _MASK if secret and _SECRET.search(key) and isinstance(item, str | dict)
-            else _masked(item, secret=secret or key == "storage")
-            for key, item in value.items()
-        }  # fmt: skip
-    if isinstance(value, list):
-        return [_masked(item, secret=secret) for item in value]
-    return value
+        return {name: _masked(item, name) for name, item in value.items()}
+    if value is None or isinstance(value, bool):
+        return value
+    if key in _HARMLESS and isinstance(value, str) and _PLAIN.fullmatch(value):
+        return value
+    return _MASK
 
 
 def to_plain(value: Any) -> Any:

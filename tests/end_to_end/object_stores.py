@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -91,6 +92,34 @@ def s3_store() -> Iterator[Store]:
         )
     finally:
         server.stop()
+
+
+@contextmanager
+def only_with_a_key(store: Store) -> Iterator[dict[str, dict[str, Any]]]:
+    """Of :func:`s3_store`: every request must be signed; the options that do so."""
+    import boto3
+
+    ours = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    iam = boto3.client("iam", endpoint_url=store.endpoint, region_name="us-east-1", **ours)
+    iam.create_user(UserName="miner")
+    rules = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [rules]})
+    iam.put_user_policy(UserName="miner", PolicyName="all", PolicyDocument=policy)
+    key = iam.create_access_key(UserName="miner")["AccessKey"]
+    options = {"key": key["AccessKeyId"], "secret": key["SecretAccessKey"]}
+    _require_keys(store, after="0")
+    try:
+        yield {"s3": options | {"endpoint_url": store.endpoint}}
+    finally:
+        _require_keys(store, after="inf")
+
+
+def _require_keys(store: Store, after: str) -> None:
+    """After so many requests."""
+    url = f"{store.endpoint}/moto-api/reset-auth"
+    told = {"Content-Type": "text/plain"}
+    with urlopen(Request(url, after.encode(), told, method="POST"), timeout=60):
+        pass
 
 
 @contextmanager

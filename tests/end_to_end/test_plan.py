@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from beam_jobs.progress import Silence
 from mining.config import load_config
 from tests.end_to_end.conftest import DISTRACTORS, LANGS, MEANINGS, Outcome, World
 from tests.end_to_end.forgetting import holding
+from tests.end_to_end.object_stores import only_with_a_key, s3_store
 from tests.end_to_end.speech_world import SAMPLE
 
 Cli = Callable[..., Outcome]
@@ -209,6 +211,27 @@ def test_disk_is_what_a_run_writes_and_a_pilot_counts_what_it_finds(
     refused = mining("plan", "--config", world.config, "--pilot", "20%", "--pilot-output", home)
     assert refused.code == 3
     assert "must be a new or empty folder" in refused.err
+
+
+def test_a_pilot_opens_a_store_that_wants_a_key(world: World, mining: Cli) -> None:
+    """Its processes read the sets there, by options that stand in none of its files."""
+    home = world.folder / "pilot"
+    with s3_store() as store:
+        store.put("held-out.txt", b"a sentence of no corpus here\n")
+        world.change(contamination={"sets": [f"{store.uri}/held-out.txt"]})
+        with only_with_a_key(store) as options:
+            secret = options["s3"]["secret"]
+            piloted = ("plan", "--config", world.config, "--pilot", "50%", "--pilot-output", home)
+            for wrong in ("***", secret[::-1]):
+                world.change(execution={"storage": {"s3": options["s3"] | {"secret": wrong}}})
+                assert mining(*piloted).code != 0
+                shutil.rmtree(home, ignore_errors=True)
+            world.change(execution={"storage": options})
+            done = mining(*piloted)
+    assert done.code == 0, done.err
+    configs = [home / size / "pilot.yaml" for size in ("small", "large")]
+    assert [yaml.safe_load(one.read_text())["execution"]["storage"] for one in configs] == [{}, {}]
+    assert holding(home, [options["s3"]["key"], secret]) == {}
 
 
 def test_the_search_is_played_on_workers_that_are_lost(world: World, mining: Cli) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,23 @@ def test_secrets_are_not_written_down(tmp_path: Path) -> None:
     assert "AKIA" not in shown
     assert "endpoint_url: http://here" in shown
     assert "anon: false" in shown
+
+
+def test_an_option_of_storage_is_masked_whatever_it_is_called(tmp_path: Path) -> None:
+    options = {
+        "https": {"headers": {"Authorization": "Bearer hush"}, "auth": ["user", "hush"]},
+        "sftp": {"pwd": "hush", "password": 123456, "pin": 98.76, "project": ["hush"]},
+        "s3": {"endpoint_url": "https://user:hush@here", "client_kwargs": {"region_name": "eu-1"}},
+        "abfs": {"endpoint_url": "https://here/?sig=hush", "anything": "hush", "anon": None},
+    }
+    text = f"{GOOD}execution: {{storage: {json.dumps(options)}}}\n"
+    shown = resolved_yaml(load_config(write(tmp_path, text)))
+    assert [secret for secret in ("hush", "123456", "98.76", "user") if secret in shown] == []
+    assert "region_name: eu-1" in shown
+    assert "anon: null" in shown
+
+
+def test_only_options_of_storage_are_masked(tmp_path: Path) -> None:
+    text = GOOD.replace("texts", "storage")
+    config = load_config(write(tmp_path, text))
+    assert load_config(write(tmp_path, resolved_yaml(config))) == config
