@@ -34,9 +34,15 @@ LEFT_OUT = "left_out"  # in a receipt's notes: files; and a folder that names un
 
 @dataclass(frozen=True, kw_only=True)
 class ReadingStage(Stage):
-    """A stage one of whose phases reads the files of a corpus."""
+    """A stage one of whose phases reads the files of a corpus.
+
+    Attributes:
+        reads: that phase.
+        remedy: what a user can do where processes die of several files that are computed together.
+    """
 
     reads: ClassVar[str]
+    remedy: ClassVar[str] = ""
 
     def note(self, key: str) -> str:
         """Address of the note of a unit that is being read, or of which something was left out."""
@@ -48,7 +54,8 @@ class ReadingStage(Stage):
     def attempt(self, unit: Unit, files: Sequence[str]) -> AbstractContextManager[Attempt]:
         """An attempt at reading the files of a unit."""
         execution = self.run.config.execution
-        return attempt(self.note(unit.key), self.run.storage, execution.tries, files)
+        note = self.note(unit.key)
+        return attempt(note, self.run.storage, execution.tries, files, self.remedy)
 
     def record(self, unit: Unit, skipped: Sequence[str]) -> dict[str, list[str]]:
         """Record what was left out of a unit, before its receipt is written.
