@@ -9,11 +9,11 @@ workers begin at once, and the result is that of a run to which nothing happened
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from beam_jobs.stage import Stage, Unit
 from beam_jobs.stages.attempts import SIGNS, Attempt, Note, attempt
@@ -34,6 +34,8 @@ INCOMPLETE = "incomplete"  # in a manifest's attributes: unit -> files that were
 LEFT_OUT = "left_out"  # in a receipt's notes: files; and a folder that names units that lack some
 # In that folder: a receipt is about to be written, and it alone tells what was left out.
 _OPEN = [""]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,14 +104,32 @@ class ReadingStage(Stage):
         if records != seen:
             left_out, settled = self._read_left_out(list(records))
             # one that is written meanwhile has another time in the next listing
-            if settled and None not in records.values():
-                self.__dict__["_seen"] = records, left_out
+            told = settled and None not in records.values()
+            self.__dict__["_seen"] = (records if told else None), left_out
         return dict(left_out)
 
     @cached_property
-    def _seen(self) -> tuple[dict[str, float | None], dict[str, list[str]]]:
-        """Records and their times, and what was found by them."""
+    def _seen(self) -> tuple[dict[str, float | None] | None, dict[str, list[str]]]:
+        """Records and their times, None if these do not tell of changes; and what was found by them."""
         return {}, {}
+
+    def kept(self, name: str, make: Callable[[], T]) -> T:
+        """What is made of receipts once a worker; made anew when something else was left out.
+
+        Args:
+            name: of it.
+            make: makes it.
+        """
+        left_out = self._seen[1]
+        if name not in self._made or self._made[name][0] != left_out:
+            self._made[name] = left_out, make()
+        made: T = self._made[name][1]
+        return made
+
+    @cached_property
+    def _made(self) -> dict[str, tuple[dict[str, list[str]], Any]]:
+        """Of :meth:`kept`: with what was left out then."""
+        return {}
 
     def _read_left_out(self, records: Sequence[str]) -> tuple[dict[str, list[str]], bool]:
         """What the receipts of units say that have a record, and whether none of them is open."""

@@ -47,9 +47,14 @@ class Two(ReadingStage):
                 attempt.may_read(f"{unit.key}.flac")
             notes = self.record(unit, attempt.skipped)
         else:
-            notes = {"joined": self.left_out()}
+            # the one as transcribe does, the other as prepare
+            notes = {"joined": self.left_out(), "read": self.kept("read", self._of_receipts)}
         self.after(phase)
         return Receipt(unit=unit.key, notes=notes)
+
+    def _of_receipts(self) -> dict[str, list[str]]:
+        found = {receipt.unit: receipt.notes["left_out"] for receipt in self.receipts("read")}
+        return {unit: files for unit, files in found.items() if files}
 
 
 def stage(folder: Path, **also: Callable[[str], None]) -> Two:
@@ -81,7 +86,9 @@ def let_read(folder: Path) -> None:
 
 def joined(one: Two, unit: Unit) -> object:
     receipt = read_receipt(one.receipts_folder("join"), unit.key, Storage())
-    return None if receipt is None else receipt.notes["joined"]
+    assert receipt is not None
+    assert receipt.notes["read"] == receipt.notes["joined"]
+    return receipt.notes["joined"]
 
 
 def test_what_was_left_out_is_read_anew_only_when_it_may_have_changed(partial, monkeypatch):
@@ -98,14 +105,20 @@ def test_what_was_left_out_is_read_anew_only_when_it_may_have_changed(partial, m
             assert do_unit(one, "join", unit)
             assert one.done("join")
     ours = {uri: count for uri, count in reads.items() if "/join" not in uri}
-    assert ours == {"s/h/left_out/u2.json": 1, "s/h/read/u2.json": 1}
+    twice = "s/h/read/u2.json"  # for what was left out, and for what is made of all receipts
+    assert ours == {
+        "s/h/left_out/u2.json": 1,
+        **{f"s/h/read/{u.key}.json": 1 for u in UNITS},
+        twice: 2,
+    }
     assert one.left_out() == {"u2": [BAD]}
     assert joined(one, UNITS[0]) == {"u2": [BAD]}
 
     let_read(partial)
-    assert one.left_out() == {}
+    assert do_unit(one, "join", UNITS[0])
+    assert joined(one, UNITS[0]) == {}
     assert one.done("read") == {"u1", "u2", "u3"}
-    assert one.done("join") == set()
+    assert one.done("join") == {"u1"}
 
 
 WRITE = "beam_jobs.stage.write_receipt"
@@ -142,7 +155,9 @@ def test_what_is_read_while_a_later_unit_is_done_is_in_it(partial, when):
             done.append(phase)
             let_read(partial)
 
-    one = stage(partial, **{when: meanwhile})
+    one = stage(partial)
+    assert do_unit(one, "join", UNITS[2])
+    object.__setattr__(one, when, meanwhile)
     old = one.receipts_folder("join")
     assert do_unit(one, "join", UNITS[0])
     assert one.receipts_folder("join") != old
