@@ -18,7 +18,6 @@ import click
 from beam_jobs.pace import pace
 from beam_jobs.stage import Stage
 from mining.contract.errors import MiningError
-from mining.io.dataset import count_receipts
 
 _BAR_SECONDS = 0.5
 _LINE_SECONDS = 10.0
@@ -69,15 +68,14 @@ class Progress:
     @contextmanager
     def watching(self, stages: Sequence[Stage]) -> Iterator[None]:
         """Show how many units of ``stages`` are done, while the body runs."""
-        folders = [(s.receipts_folder(phase), s) for s in stages for phase in s.phases]
         total = sum(len(stage.units(phase)) for stage in stages for phase in stage.phases)
         name = stages[0].name
         done = threading.Event()
+        # a bar does not wait for a store that is out of order: nor must its end
+        impatient = [replace(stage, run=stage.run.impatient()) for stage in stages]
 
         def count() -> int:
-            # a bar does not wait for a store that is out of order: nor must its end
-            storage = replace(stages[0].run.storage, patience_s=0.0)
-            return sum(count_receipts(folder, storage) for folder, _ in folders)
+            return sum(len(stage.done(phase)) for stage in impatient for phase in stage.phases)
 
         def watch() -> None:
             terminal = sys.stderr.isatty()

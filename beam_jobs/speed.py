@@ -9,7 +9,10 @@ from beam_jobs.stage import Stage
 from mining.io.dataset import count_receipts, read_manifest
 
 # Milliseconds of audio that a stage counts: decoded and searched for speech; recognised; tokenised.
-_COUNTERS = {"prepare": "audio_ms", "transcribe": "clips_ms", "tokenize": "clips_ms"}
+# Or segments.
+_COUNTERS = {
+    "prepare": "audio_ms", "transcribe": "clips_ms", "tokenize": "clips_ms", "embed": "rows_in",
+}  # fmt: skip
 
 
 def is_fresh(stages: Sequence[Stage]) -> bool:
@@ -31,17 +34,18 @@ def padding(counters: Mapping[str, int]) -> str:
 
 def speed(stages: Sequence[Stage], seconds: float) -> str:
     """A line about finished stages of one kind that took ``seconds``; empty if there is none."""
-    counter = _COUNTERS.get(stages[0].name)
+    name = stages[0].name
+    if name not in _COUNTERS:
+        return ""
     manifests = [read_manifest(stage.folder, stage.run.storage) for stage in stages]
-    if stages[0].name == "embed":
-        counters = sum((Counter(manifest.counters) for manifest in manifests), Counter())
-        rows = counters["rows_in"]
-        rate = f"{rows} segments in {seconds:.1f} s, {rows / seconds:.0f} a second"
+    counters = sum((Counter(manifest.counters) for manifest in manifests), Counter())
+    count = counters[_COUNTERS[name]]
+    if name == "embed":
+        rate = f"{count} segments in {seconds:.1f} s, {count / seconds:.0f} a second"
         return f"embed: {', '.join(filter(None, (rate, padding(counters))))}"
-    audio_ms = sum(manifest.counters.get(counter, 0) for manifest in manifests) if counter else 0
-    if not audio_ms:
+    if not count:
         return ""
     return (
-        f"{stages[0].name}: {audio_ms / 60000:.1f} minutes of audio in {seconds:.1f} s, "
-        f"{audio_ms / 1000 / seconds:.1f} times real time"
+        f"{name}: {count / 60000:.1f} minutes of audio in {seconds:.1f} s, "
+        f"{count / 1000 / seconds:.1f} times real time"
     )

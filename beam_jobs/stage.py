@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -81,6 +81,11 @@ class Run:
     def storage(self) -> Storage:
         """Fsspec options."""
         return storage_of(self.config.execution)
+
+    def impatient(self) -> Run:
+        """The same, which does not wait for a store that is out of order."""
+        execution = replace(self.config.execution, patience_s=0.0)
+        return replace(self, config=replace(self.config, execution=execution))
 
     def dataset(self, kind: str, *names: str) -> str:
         """Folder of a dataset."""
@@ -190,6 +195,10 @@ class Stage(ABC):
         """Keys of the units of a phase that are done, and need not be done again."""
         return receipts_there(self.receipts_folder(phase), self.run.storage)
 
+    def settle(self, phase: str, receipt: Receipt) -> None:
+        """Called when the receipt of a unit was written."""
+        del phase, receipt
+
     def is_current(self, phase: str, receipt: Receipt) -> bool:
         """Whether what a receipt says is done need not be done again."""
         del phase, receipt
@@ -257,9 +266,11 @@ def do_unit(stage: Stage, phase: str, unit: Unit) -> Receipt | None:
         DatasetError: something was forgotten meanwhile: before the unit, or while it was done.
         CapacityError: out of memory.
     """
-    folder, storage = stage.receipts_folder(phase), stage.run.storage
+    folder, storage = "", stage.run.storage
 
     def is_done() -> bool:
+        nonlocal folder
+        folder = stage.receipts_folder(phase)
         found = read_receipt(folder, unit.key, storage)
         return found is not None and stage.is_current(phase, found)
 
@@ -269,8 +280,11 @@ def do_unit(stage: Stage, phase: str, unit: Unit) -> Receipt | None:
     try:
         with timed_unit(stage.name, stage.subject, phase, unit.key):
             receipt = stage.process(phase, unit)
+            while (now := stage.receipts_folder(phase)) != folder:  # it may be made of either
+                folder, receipt = now, stage.process(phase, unit)
             stage.run.require_same_forgotten()
             write_receipt(folder, receipt, storage)
+            stage.settle(phase, receipt)
     except (DatasetError, InputError):
         # Another worker may have done this very unit, and one have finished the stage since: what
         # was being read here is then gone for a good reason.

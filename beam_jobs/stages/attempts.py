@@ -4,7 +4,9 @@ A decoder may crash, or be killed for memory: no error is raised then that could
 So a note is written before a unit of files is read, and removed after: whoever finds a note of a
 process that is gone knows that it died there. From the second time on each file is noted, too, before it
 is read. A file at which so many processes in a row died is left out; whoever ended by itself, with
-an error or a signal that it heeded, has taken its note along and does not count.
+an error or a signal that it heeded, has taken its note along and does not count. Where so many
+processes in a row died of several files together, after each had been read alone, none can be left out
+for it: that is an error, which says what can be done.
 
 Whether a process of another host is gone cannot be asked. So each keeps a sign of life of its own beside
 the note, an empty file: there while it is at the unit, and written anew now and then. Without a sign it
@@ -20,15 +22,17 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import TypeVar
 
-from mining.contract.errors import DatasetError, MiningError
+from mining.contract.errors import CapacityError, DatasetError, MiningError
 from mining.io.dataset import read_json_if_there, write_json
 from mining.io.filesystem import Storage, remove, write_atomic
 from mining.io.times import times_of
 
 SIGNS = "alive"  # folder beside the notes
+TOGETHER = "together/"  # in place of a file, whose address has no slash at its end: several at once
 _RENEW_S = 30.0
 # Twenty renewals: a store that is out of order for minutes, or a machine that stalls, is no death. What
 # it costs is that deaths on ever other hosts count only so much later.
@@ -81,21 +85,26 @@ class Note:
         """How many processes in a row died at a file, or where it is not known at which."""
         count = self.left_out.get(file, 0)
         for _, one in reversed(self.attempts):
-            if one not in ("", file):
+            if one not in ("", TOGETHER, file):
                 break
             count += 1
         return count
 
+    def deaths_together(self) -> int:
+        """How many processes in a row died of several files together, each of which had been read."""
+        some = takewhile(lambda begun: begun[1] == TOGETHER, reversed(self.attempts))
+        return len(list(some))
+
 
 class Attempt:
-    """One process' attempt at a unit.
+    """One process' attempt at a unit; the arguments are those of :func:`attempt`.
 
     Attributes:
         skipped: files that were left out of it.
     """
 
-    def __init__(self, uri: str, storage: Storage, tries: int) -> None:
-        self._uri, self._storage, self._tries = uri, storage, tries
+    def __init__(self, uri: str, storage: Storage, tries: int, remedy: str) -> None:
+        self._uri, self._storage, self._tries, self._remedy = uri, storage, tries, remedy
         self._lock, self._ended = threading.Lock(), threading.Event()
         self._sign = _sign(uri, this_process())
         self._only = ""
@@ -108,7 +117,7 @@ class Attempt:
         )
         self._signs = [_sign(uri, process) for process, _ in (*self._before.attempts, *unknown)]
         last = self._before.attempts[-1][1] if self._before.attempts else ""
-        if last and (deaths := self._before.deaths(last)) >= tries:
+        if last not in ("", TOGETHER) and (deaths := self._before.deaths(last)) >= tries:
             self._before = Note(open=unknown, left_out={**found.left_out, last: deaths})
         self._careful = self._before != Note()
 
@@ -146,7 +155,17 @@ class Attempt:
                 self._renew(storage)
 
     def begin(self, files: Sequence[str]) -> None:
-        """Note that the unit is begun, and at once which file it is, if there is but one to read."""
+        """Note that the unit is begun, and at once which file it is, if there is but one to read.
+
+        Raises:
+            CapacityError: too many died of several files together.
+        """
+        if (deaths := self._before.deaths_together()) >= self._tries:
+            raise CapacityError(
+                f"{self._uri}: must be a unit whose recordings can be computed together, but {deaths} "
+                f"processes died of that, though of no recording alone; {self._remedy}, remove this "
+                "note, and run the same command again"
+            )
         _OPEN.add(self)
         threading.Thread(target=self._stay_alive, daemon=True).start()
         left = {file for file in files if not self._is_left_out(file)}
@@ -180,7 +199,7 @@ class Attempt:
                 if self._careful and not self._only:
                     alone(item)
         if self._careful and not self._only:
-            self._note("")
+            self._note(TOGETHER)
         return found
 
     def _is_left_out(self, file: str) -> bool:
@@ -219,7 +238,9 @@ _OPEN: set[Attempt] = set()
 
 
 @contextmanager
-def attempt(uri: str, storage: Storage, tries: int, files: Sequence[str]) -> Iterator[Attempt]:
+def attempt(
+    uri: str, storage: Storage, tries: int, files: Sequence[str], remedy: str = ""
+) -> Iterator[Attempt]:
     """Read the files of a unit in the body.
 
     Args:
@@ -227,8 +248,12 @@ def attempt(uri: str, storage: Storage, tries: int, files: Sequence[str]) -> Ite
         storage: fsspec options.
         tries: processes that may die at a file before it is left out.
         files: of the unit.
+        remedy: what a user can do where processes die of several files together.
+
+    Raises:
+        CapacityError: as many processes in a row died so.
     """
-    one = Attempt(uri, storage, tries)
+    one = Attempt(uri, storage, tries, remedy)
     try:
         one.begin(files)
         yield one

@@ -131,13 +131,16 @@ class Prepare(ReadingStage):
     def _spills(self) -> Spills:
         return Spills(folder=f"{self.home}/spill", storage=self.run.storage)
 
-    @cached_property
+    @property
     def _notes(self) -> Notes:
-        return gathered(self.receipts("read"), _SPILLED)
+        return self.kept("notes", lambda: gathered(self.receipts("read"), _SPILLED))
 
-    @cached_property
+    @property
     def _taken(self) -> pa.Table | None:
         """Rows whose id was taken, of all partitions."""
+        return self.kept("taken", self._read_taken)
+
+    def _read_taken(self) -> pa.Table | None:
         rows = [row for receipt in self.receipts("ids") for row in receipt.notes["taken"]]
         if not rows:
             return None

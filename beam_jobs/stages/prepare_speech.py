@@ -157,9 +157,9 @@ class PrepareSpeech(ReadingStage):
     def _spills(self) -> Spills:
         return Spills(folder=f"{self.home}/spill", storage=self.run.storage)
 
-    @cached_property
+    @property
     def _notes(self) -> Notes:
-        return gathered(self.receipts("hear"), _SPILLED)
+        return self.kept("notes", lambda: gathered(self.receipts("hear"), _SPILLED))
 
     def units(self, phase: str) -> tuple[Unit, ...]:
         """One for what was listed; some recordings each; partitions."""

@@ -9,10 +9,11 @@ workers begin at once, and the result is that of a run to which nothing happened
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import Any, ClassVar, TypeVar
 
 from beam_jobs.stage import Stage, Unit
 from beam_jobs.stages.attempts import SIGNS, Attempt, Note, attempt
@@ -27,16 +28,27 @@ from mining.io.dataset import (
     write_json,
 )
 from mining.io.filesystem import list_glob, remove
+from mining.io.times import times_of
 
 INCOMPLETE = "incomplete"  # in a manifest's attributes: unit -> files that were left out of it
 LEFT_OUT = "left_out"  # in a receipt's notes: files; and a folder that names units that lack some
+# In that folder: a receipt is about to be written, and it alone tells what was left out.
+_OPEN = [""]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReadingStage(Stage):
-    """A stage one of whose phases reads the files of a corpus."""
+    """A stage one of whose phases reads the files of a corpus.
+
+    Attributes:
+        reads: that phase.
+        remedy: what a user can do where processes die of several files that are computed together.
+    """
 
     reads: ClassVar[str]
+    remedy: ClassVar[str] = ""
 
     def note(self, key: str) -> str:
         """Address of the note of a unit that is being read, or of which something was left out."""
@@ -45,21 +57,38 @@ class ReadingStage(Stage):
     def _record(self, key: str) -> str:
         return f"{self.home}/{LEFT_OUT}/{key}.json"
 
+    def _records(self) -> dict[str, float | None]:
+        """Names of the records of units of which something is or was left out, and their times."""
+        return times_of(f"{self.home}/{LEFT_OUT}", self.run.storage)
+
+    def _has_record(self, key: str) -> bool:
+        return f"{key}.json" in self._records()
+
     def attempt(self, unit: Unit, files: Sequence[str]) -> AbstractContextManager[Attempt]:
         """An attempt at reading the files of a unit."""
         execution = self.run.config.execution
-        return attempt(self.note(unit.key), self.run.storage, execution.tries, files)
+        note = self.note(unit.key)
+        return attempt(note, self.run.storage, execution.tries, files, self.remedy)
 
     def record(self, unit: Unit, skipped: Sequence[str]) -> dict[str, list[str]]:
-        """Record what was left out of a unit, before its receipt is written.
+        """Record that something was left out of a unit, now or before, before its receipt is written.
 
         Returns:
             What the receipt notes of it.
         """
         files = sorted(set(skipped))
-        if files:
-            write_json(self._record(unit.key), files, self.run.storage)
+        if files or self._has_record(unit.key):
+            write_json(self._record(unit.key), _OPEN, self.run.storage)
         return {LEFT_OUT: files}
+
+    def settle(self, phase: str, receipt: Receipt) -> None:
+        """Record that the receipt of a unit is written of which something was left out, now or before.
+
+        So :meth:`left_out` sees by one listing whether anything has changed.
+        """
+        files = receipt.notes.get(LEFT_OUT, [])
+        if phase == self.reads and (files or self._has_record(receipt.unit)):
+            write_json(self._record(receipt.unit), files, self.run.storage)
 
     def _skipped(self, receipt: Receipt) -> list[str]:
         """Files that were left out of a unit of the phase that reads."""
@@ -70,13 +99,49 @@ class ReadingStage(Stage):
 
     def left_out(self) -> dict[str, list[str]]:
         """Files that were left out of the units of the phase that reads, by unit."""
+        records = self._records()
+        seen, left_out = self._seen
+        if records != seen:
+            left_out, settled = self._read_left_out(list(records))
+            # one that is written meanwhile has another time in the next listing
+            told = settled and None not in records.values()
+            self.__dict__["_seen"] = (records if told else None), left_out
+        return dict(left_out)
+
+    @cached_property
+    def _seen(self) -> tuple[dict[str, float | None] | None, dict[str, list[str]]]:
+        """Records and their times, None if these do not tell of changes; and what was found by them."""
+        return {}, {}
+
+    def kept(self, name: str, make: Callable[[], T]) -> T:
+        """What is made of receipts once a worker; made anew when something else was left out.
+
+        Args:
+            name: of it.
+            make: makes it.
+        """
+        left_out = self._seen[1]
+        if name not in self._made or self._made[name][0] != left_out:
+            self._made[name] = left_out, make()
+        made: T = self._made[name][1]
+        return made
+
+    @cached_property
+    def _made(self) -> dict[str, tuple[dict[str, list[str]], Any]]:
+        """Of :meth:`kept`: with what was left out then."""
+        return {}
+
+    def _read_left_out(self, records: Sequence[str]) -> tuple[dict[str, list[str]], bool]:
+        """What the receipts of units say that have a record, and whether none of them is open."""
         storage, folder = self.run.storage, super().receipts_folder(self.reads)
-        found = {}
-        for uri in list_glob(f"{self.home}/{LEFT_OUT}", storage):
-            receipt = read_receipt(folder, uri.rpartition("/")[2].removesuffix(".json"), storage)
+        found, settled = {}, True
+        for name in records:
+            key = name.removesuffix(".json")
+            settled = settled and read_json_if_there(self._record(key), storage) != _OPEN
+            receipt = read_receipt(folder, key, storage)
             if receipt is not None and (files := self._skipped(receipt)):
                 found[receipt.unit] = files
-        return found
+        return found, settled
 
     def receipts_folder(self, phase: str) -> str:
         """Where the receipts of a phase are; of a later one than reads, of what is left out now."""

@@ -78,6 +78,10 @@ class Tokenize(ReadingStage):
     name: ClassVar[str] = "tokenize"
     phases: ClassVar[tuple[str, ...]] = ("tokenize",)
     reads: ClassVar[str] = "tokenize"
+    remedy: ClassVar[str] = (
+        f"give each process memory for {_BATCH_CLIPS} clips at once, by a larger machine or GPU or "
+        "fewer processes on it"
+    )
 
     @cached_property
     def hash(self) -> str:

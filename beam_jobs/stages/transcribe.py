@@ -76,6 +76,10 @@ class Transcribe(ReadingStage):
     name: ClassVar[str] = "transcribe"
     phases: ClassVar[tuple[str, ...]] = ("recognise", "join")
     reads: ClassVar[str] = "recognise"
+    remedy: ClassVar[str] = (
+        "lower recogniser.batch_clips, which recognises all recordings anew; or give each process more "
+        "memory"
+    )
 
     @cached_property
     def hash(self) -> str:

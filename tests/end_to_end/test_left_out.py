@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from beam_jobs.stages.attempts import TOGETHER
 from beam_jobs.stages.reading import ReadingStage
 from tests.end_to_end.conftest import Outcome, World, pairs_digest
 from tests.end_to_end.hearing_world import let_hear, save_dual, save_kmeans
@@ -188,6 +189,15 @@ def test_what_lacks_a_recording_is_not_taken_over_into_a_larger_corpus(
     home = spoken.output / "_state/transcribe/talks" / unit.parent.name
     note = home / "begun" / f"{unit.stem}.json"
     note.parent.mkdir(parents=True)
+    together = [["elsewhere 1 1", file] for file in ("", TOGETHER, TOGETHER)]
+    note.write_text(json.dumps({"attempts": together, "left_out": {}}))
+    stuck = mining("run", "--config", spoken.config)
+    (line,) = [line for line in stuck.err.splitlines() if line.startswith("error: ")]
+    assert (stuck.code, str(note) in line, "lower recogniser.batch_clips" in line) == (
+        4,
+        True,
+        True,
+    )
     note.write_text(json.dumps({"attempts": [["elsewhere 1 1", BAD]] * 2, "left_out": {}}))
     partial = mining("run", "--config", spoken.config)
     assert (partial.code, BAD in partial.err) == (3, True)

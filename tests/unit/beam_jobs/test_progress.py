@@ -1,14 +1,14 @@
 """What is said to people."""
 
+from __future__ import annotations
+
 import re
 import time
-from pathlib import Path
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 from beam_jobs.progress import Progress, one_of_each_kind
 from beam_jobs.stage import Unit
-from mining.io.dataset import Receipt, write_receipt
-from mining.io.filesystem import Storage
 
 
 def test_warnings_that_differ_in_numbers_only_are_one():
@@ -25,30 +25,30 @@ def test_warnings_that_differ_in_numbers_only_are_one():
     assert one_of_each_kind([]) == ()
 
 
+class Patience(SimpleNamespace):
+    def impatient(self) -> Patience:
+        return Patience(waits=False)
+
+
+@dataclass
 class Units:
-    """A stage of ten units of which two were done before."""
+    """A stage of ten units, which tells itself how many are done: perhaps less than it has receipts."""
 
+    finished: set[str]
+    run: Patience
     name, subject, phases = "embed", "texts", ("embed",)
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.run = SimpleNamespace(storage=Storage())
-        self.done(0, 1)
-
-    def receipts_folder(self, phase: str) -> str:
-        return str(self.folder / phase)
 
     def units(self, phase: str) -> tuple[Unit, ...]:
         return tuple(Unit(key=str(number)) for number in range(10))
 
-    def done(self, *numbers: int) -> None:
-        for number in numbers:
-            write_receipt(self.receipts_folder("embed"), Receipt(unit=str(number)), Storage())
+    def done(self, phase: str) -> set[str]:
+        assert not self.run.waits
+        return self.finished
 
 
-def test_a_run_at_work_tells_units_rate_and_time_left(tmp_path, monkeypatch, capsys):
+def test_a_run_at_work_tells_units_rate_and_time_left(monkeypatch, capsys):
     monkeypatch.setattr("beam_jobs.progress._LINE_SECONDS", 0.01)
-    stage, said = Units(tmp_path), ""
+    stage, said = Units({"0", "1"}, Patience(waits=True)), ""
 
     def until(text: str) -> None:
         nonlocal said
@@ -58,7 +58,7 @@ def test_a_run_at_work_tells_units_rate_and_time_left(tmp_path, monkeypatch, cap
 
     with Progress().watching([stage]):
         until("embed: 2 of 10 units\n")  # nothing is known of its speed yet
-        stage.done(2, 3, 4)
+        stage.finished.update("234")
         until("embed: 5 of 10 units, ")
     line = next(line for line in said.splitlines() if "5 of 10" in line)
     assert re.search(r"units, [0-9.]+ a (second|minute), about [0-9]+ s left$", line)

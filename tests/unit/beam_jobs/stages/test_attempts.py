@@ -12,7 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from beam_jobs.stages.attempts import Note, attempt, is_running, this_process, withdraw_all
+from beam_jobs.stages.attempts import (
+    TOGETHER,
+    Note,
+    attempt,
+    is_running,
+    this_process,
+    withdraw_all,
+)
 from mining.contract.errors import CapacityError
 from mining.io.dataset import MANIFEST, has_manifest, read_receipt
 from mining.io.filesystem import Storage, read_bytes
@@ -233,9 +240,49 @@ def test_work_on_several_files_at_once_is_tried_on_each_alone_when_a_process_has
 
     assert work("ab") == (["a1", "a2", "b1", "b2"], [], "")
     die(path, "b")
-    assert work("ab") == (["a1", "a2", "b1", "b2"], ["a1", "a2", "b1", "b2"], "")
+    assert work("ab") == (["a1", "a2", "b1", "b2"], ["a1", "a2", "b1", "b2"], TOGETHER)
     die(path, "a", ("a",))
     assert work("a") == (["a1", "a2"], [], "a")  # nobody else can be to blame
     for _ in range(TRIES):
         die(path, "b", ("a", "b", "c"))
-    assert work("abc") == (["a1", "a2", "c1", "c2"], ["a1", "a2", "c1", "c2"], "")
+    assert work("abc") == (["a1", "a2", "c1", "c2"], ["a1", "a2", "c1", "c2"], TOGETHER)
+
+
+def write_deaths(path: Path, *files: str) -> None:
+    path.write_text(json.dumps({"attempts": [["elsewhere 1 1", f] for f in files], "left_out": {}}))
+
+
+def test_as_many_deaths_of_several_files_together_are_an_error_until_the_note_is_removed(tmp_path):
+    path = tmp_path / "note.json"
+
+    def work(tries: int = TRIES) -> list[str]:
+        with attempt(str(path), Storage(), tries, FILES, "buy memory") as one:
+            return one.sifted(FILES, str, str)
+
+    write_deaths(path, "", TOGETHER, TOGETHER)
+    assert work() == list(FILES)
+    write_deaths(path, "", *[TOGETHER] * TRIES)
+    for _ in range(2):
+        with pytest.raises(CapacityError, match=r"note.json: .* 3 processes died .*; buy memory, "):
+            work()
+        assert [file for _, file in note(path)["attempts"]] == ["", *[TOGETHER] * TRIES]
+        assert not list(tmp_path.glob("alive/*"))
+    path.unlink()
+    assert work() == list(FILES)
+    write_deaths(path, "", *[TOGETHER] * TRIES)
+    assert work(TRIES + 1) == list(FILES)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("deaths", "left_out"),
+    [
+        (["", "b", TOGETHER, "b"], ["b"]),
+        (["b", TOGETHER, "a", TOGETHER, TOGETHER], []),
+        (["", "", "", ""], []),
+    ],
+)
+def test_deaths_of_several_files_together_say_nothing_against_one(tmp_path, deaths, left_out):
+    path = tmp_path / "note.json"
+    write_deaths(path, *deaths)
+    assert read(path) == left_out
