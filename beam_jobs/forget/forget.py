@@ -141,8 +141,9 @@ def _find(
     # a recording may stand in other corpora under other names
     recordings = sorted(frozenset().union(*(one.recordings for one in found.values())))
     addresses = sorted(frozenset().union(*(one.addresses for one in found.values())))
+    say = plan.progress.say
     for subject in subjects if recordings and not corpus else ():
-        if copies := find_recordings(plan.run, subject, recordings, addresses):
+        if copies := find_recordings(plan.run, subject, recordings, addresses, say):
             found[subject] = found.get(subject, Names()) | copies
     return found, known
 

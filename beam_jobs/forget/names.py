@@ -153,7 +153,9 @@ def find_names(run: Run, corpus: str, wanted: Sequence[str]) -> Found:
     return _in_text(run, corpus, told, base, asked)
 
 
-def find_recordings(run: Run, corpus: str, ids: Sequence[str], addresses: Sequence[str]) -> Names:
+def find_recordings(
+    run: Run, corpus: str, ids: Sequence[str], addresses: Sequence[str], say: Callable[[str], None]
+) -> Names:
     """What a corpus holds of recordings that were found by another name, or in another corpus.
 
     Args:
@@ -161,16 +163,22 @@ def find_recordings(run: Run, corpus: str, ids: Sequence[str], addresses: Sequen
         corpus: its name.
         ids: of the recordings.
         addresses: of their files, as far as they are known.
+        say: told what takes long.
     """
     told = run.config.corpora.get(corpus)
     if told is None or told.modality != SPEECH:
         return Names()
     found = find_names(run, corpus, ids).names
-    return found | _unheard_copies(run, corpus, told, frozenset(ids), addresses)
+    return found | _unheard_copies(run, corpus, told, frozenset(ids), addresses, say)
 
 
 def _unheard_copies(
-    run: Run, corpus: str, told: Corpus, ids: frozenset[str], addresses: Sequence[str]
+    run: Run,
+    corpus: str,
+    told: Corpus,
+    ids: frozenset[str],
+    addresses: Sequence[str],
+    say: Callable[[str], None],
 ) -> Names:
     """Copies in which no speech was found: rejects tell their names, and only their bytes the id."""
     refused = rows_of(
@@ -179,10 +187,19 @@ def _unheard_copies(
     names = frozenset() if refused is None else frozenset(_uris(refused).to_pylist())
     there = [uri for uri in addresses if exists(uri, run.storage)]
     sizes = {size(uri, run.storage) for uri in there}  # so that few files need to be read
-    found = {
-        row["source_uri"]: recording
+    maybe = [
+        row
         for row in _listed(corpus, told, run.storage)
         if row["source_uri"] in names and (not sizes or row["bytes"] in sizes)
+    ]
+    if maybe and not sizes:
+        say(
+            f"{corpus}: reads {len(maybe)} recordings in which nothing was heard, since what is to be "
+            "forgotten is gone, and one of them may be a copy"
+        )
+    found = {
+        row["source_uri"]: recording
+        for row in maybe
         for recording in _contents(frozenset([row["uri"]]), run.storage)
         if recording in ids
     }
