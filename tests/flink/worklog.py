@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from tests.flink.cluster.cluster import Cluster
 
 _UNIT = re.compile(r"beam_jobs/stage\.py:\d+ - (\S+) \S+: (\S+) \S+ done$", re.M)
-_LOADED = re.compile(r"beam_jobs/once\.py:\d+ - beam_jobs\.(\S+): loaded by process (\d+)$", re.M)
+_LOADED = re.compile(
+    r"beam_jobs/stages/once\.py:\d+ - beam_jobs\.stages\.(\S+): loaded by process (\d+)$", re.M
+)
 NAMES = ("tm1", "tm2")
 
 
