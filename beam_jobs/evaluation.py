@@ -63,9 +63,8 @@ def judge(plan: Plan, task: str, retrieval: bool) -> Evaluation | None:
         resamples=_evaluate_config(plan).resamples,
     )
     absent: list[tuple[str, str]] = []
-    embeddings = (
-        plan.embeddings()
-    )  # once: finding them asks storage for the manifests of all stages
+    # once, since finding them asks storage for the manifests of all stages
+    embeddings = plan.embeddings()
 
     def side(manifests: Sequence[Manifest], lang: str, modality: str) -> Side:
         return _side(

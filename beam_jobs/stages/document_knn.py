@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from beam_jobs.forgotten import forgotten_of
 from beam_jobs.stage import Unit, reason_counters
 from beam_jobs.stages.neighbors import SOURCE, TARGET, Neighbors, pools_of
-from beam_jobs.stages.spills import Notes, Spills, gathered
+from beam_jobs.stages.spills import Notes, gathered, spills_of
 from beam_jobs.stages.tasks import LangPair
 from mining.config.model import DocumentPairs
 from mining.contract.errors import DatasetError, InputError
@@ -97,10 +97,6 @@ class DocumentKnn(Neighbors):
         kinds = tuple(f"{direction}{what}" for direction, _ in _SIDES for what in ("", "_reach"))
         return {pair: gathered(some, kinds) for pair, some in by_pair.items()}
 
-    @property
-    def _spills(self) -> Spills:
-        return Spills(folder=f"{self.home}/spill", storage=self.run.storage)
-
     def units(self, phase: str) -> tuple[Unit, ...]:
         """Parts of each side and language; groups of document pairs; partitions of the queries.
 
@@ -161,11 +157,11 @@ class DocumentKnn(Neighbors):
         notes: Notes = {kind: [] for kind in _DEALT}
         documents = pc.unique(stood["doc_id"])
         names = pa.table([documents], names=["doc_id"])
-        self._spills.write(notes, "documents", unit.key, names, self._groups.of(documents))
+        spills_of(self).write(notes, "documents", unit.key, names, self._groups.of(documents))
         stood, group = self._groups.deal(stood, source=side == SOURCE)
         place = pc.index_in(stood["segment_id"], value_set=rows["segment_id"].combine_chunks())
         members = rows.take(place).append_column("doc_id", stood["doc_id"])
-        self._spills.write(notes, "members", unit.key, members, group)
+        spills_of(self).write(notes, "members", unit.key, members, group)
         alone = pc.invert(pc.is_in(rows["segment_id"], value_set=pc.unique(stood["segment_id"])))
         refused = _rejects(
             rows["segment_id"].filter(alone), f"{lang}, {side}: in no paired document"
@@ -213,7 +209,7 @@ class DocumentKnn(Neighbors):
         schema = pa.schema(
             {"segment_id": pa.string(), "vector": pa.binary(2 * dim), "doc_id": pa.string()}
         )
-        tables = self._spills.read(self._dealt[side, lang], "members", group)
+        tables = spills_of(self).read(self._dealt[side, lang], "members", group)
         return pa.concat_tables([schema.empty_table(), *(table.cast(schema) for table in tables)])
 
     def _search(self, unit: Unit) -> Receipt:
@@ -237,7 +233,7 @@ class DocumentKnn(Neighbors):
             for kind, table in tables.items():
                 notes[kind] = []
                 where = partitions_of(table["query_id"].to_pylist(), self.run.config.partitions)
-                self._spills.write(notes, kind, unit.key, table, where)
+                spills_of(self).write(notes, kind, unit.key, table, where)
         return Receipt(unit=unit.key, counters={"document_pairs": pairs.num_rows}, notes=notes)
 
     def _known(self, unit: Unit) -> Receipt:
@@ -251,7 +247,7 @@ class DocumentKnn(Neighbors):
             held = [
                 table["doc_id"]
                 for pool, dealt in self._dealt.items() if pool[0] == side
-                for table in self._spills.read(dealt, "documents", unit.args["group"])
+                for table in spills_of(self).read(dealt, "documents", unit.args["group"])
             ]  # fmt: skip
             there = pa.chunked_array([c for one in held for c in one.chunks], pa.string())
             unknown = named.filter(pc.invert(pc.is_in(named, value_set=pc.unique(there))))
@@ -278,8 +274,8 @@ class DocumentKnn(Neighbors):
         pair, direction = tuple(unit.args["pair"]), unit.args["direction"]
         found, partition, k = self._found[pair], unit.args["partition"], self.k_of(direction)
         within = merge_within(
-            self._spills.read(found, direction, partition),
-            self._spills.read(found, f"{direction}_reach", partition),
+            spills_of(self).read(found, direction, partition),
+            spills_of(self).read(found, f"{direction}_reach", partition),
             k,
         )
         merged, reach = within.neighbors, within.reach
@@ -341,7 +337,7 @@ class DocumentKnn(Neighbors):
             paths = [part.path for receipt in done for part in receipt.parts.get(kind, ())]
             remove_strays(folder, paths, self.run.storage)
         self.publish({"rejects": self.rejects_folder(), "neighbors": self.folder}, done, attributes)
-        remove_tree(f"{self.home}/spill", self.run.storage)
+        remove_tree(spills_of(self).folder, self.run.storage)
         # of this task when it was mined without documents
         remove(self.run.state("tiles_used", f"{self.subject}.json"), self.run.storage)
 

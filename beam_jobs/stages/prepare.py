@@ -17,7 +17,7 @@ import pyarrow as pa
 from beam_jobs.forgotten import forgotten_of
 from beam_jobs.stage import Run, Unit, reason_counters
 from beam_jobs.stages.reading import ReadingStage
-from beam_jobs.stages.spills import SPILL_BYTES, Notes, Spills, gathered
+from beam_jobs.stages.spills import SPILL_BYTES, Notes, gathered, partition_units, spills_of
 from mining.config.model import Corpus
 from mining.contract.errors import ConfigError, InputError
 from mining.contract.ids import content_id, partitions_of
@@ -128,10 +128,6 @@ class Prepare(ReadingStage):
         return load_guard(self.run.config.contamination.sets, self.run.storage)
 
     @property
-    def _spills(self) -> Spills:
-        return Spills(folder=f"{self.home}/spill", storage=self.run.storage)
-
-    @property
     def _notes(self) -> Notes:
         return self.kept("notes", lambda: gathered(self.receipts("read"), _SPILLED))
 
@@ -155,10 +151,7 @@ class Prepare(ReadingStage):
             )
         if phase == "ids" and self._corpus.columns.id is None:
             return ()
-        return tuple(
-            Unit(key=f"part-{number:05d}", args={"partition": number})
-            for number in range(self.run.config.partitions)
-        )
+        return partition_units(self.run)
 
     def process(self, phase: str, unit: Unit) -> Receipt:
         """Read a file, compare a partition's ids, or collapse a partition."""
@@ -219,11 +212,11 @@ class Prepare(ReadingStage):
         partitions = self.run.config.partitions
         segments = pa.concat_tables([s.candidates for s in held])
         where = partitions_of(segments["segment_id"].to_pylist(), partitions)
-        self._spills.write(notes, "segments", key, segments, where)
+        spills_of(self).write(notes, "segments", key, segments, where)
         rows = pa.concat_tables([s.row_ids for s in held])
         keys = (rows[name].to_pylist() for name in self._id_keys)
         ids = (content_id(*one) for one in zip(*keys, strict=True))
-        self._spills.write(notes, "ids", key, rows, partitions_of(ids, partitions))
+        spills_of(self).write(notes, "ids", key, rows, partitions_of(ids, partitions))
 
     # Phase ids
 
@@ -233,7 +226,7 @@ class Prepare(ReadingStage):
         return ("doc_id",) if self.unique_ids else ("doc_id", "lang")
 
     def _compare_ids(self, unit: Unit) -> Receipt:
-        tables = self._spills.read(self._notes, "ids", unit.args["partition"])
+        tables = spills_of(self).read(self._notes, "ids", unit.args["partition"])
         taken = reject_duplicate_ids(pa.concat_tables(tables), self._id_keys) if tables else None
         notes: dict[str, Any] = {"taken": []}
         if taken is not None and taken.num_rows:
@@ -243,7 +236,7 @@ class Prepare(ReadingStage):
     # Phase collapse
 
     def _collapse(self, unit: Unit) -> Receipt:
-        candidates = self._spills.read(self._notes, "segments", unit.args["partition"])
+        candidates = spills_of(self).read(self._notes, "segments", unit.args["partition"])
         collapsed = collapse(candidates, self._taken)
         storage, path = self.run.storage, f"{unit.key}.parquet"
         written = {

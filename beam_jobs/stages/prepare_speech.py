@@ -24,7 +24,7 @@ from beam_jobs.stage import Run, Unit, reason_counters
 from beam_jobs.stages.listing import Listing, audio_base, list_recordings
 from beam_jobs.stages.once import one_copy
 from beam_jobs.stages.reading import ReadingStage
-from beam_jobs.stages.spills import SPILL_BYTES, Notes, Spills, gathered
+from beam_jobs.stages.spills import SPILL_BYTES, Notes, gathered, partition_units, spills_of
 from mining.config import stage_hash
 from mining.config.model import Corpus
 from mining.contract.errors import ConfigError, DatasetError, InputError
@@ -154,10 +154,6 @@ class PrepareSpeech(ReadingStage):
         return self._listed("recordings")
 
     @property
-    def _spills(self) -> Spills:
-        return Spills(folder=f"{self.home}/spill", storage=self.run.storage)
-
-    @property
     def _notes(self) -> Notes:
         return self.kept("notes", lambda: gathered(self.receipts("hear"), _SPILLED))
 
@@ -170,10 +166,7 @@ class PrepareSpeech(ReadingStage):
                 Unit(key=f"recordings-{start:08d}", args={"start": start, "end": end})
                 for start, end in pairwise(self.bounds)
             )
-        return tuple(
-            Unit(key=f"part-{number:05d}", args={"partition": number})
-            for number in range(self.run.config.partitions)
-        )
+        return partition_units(self.run)
 
     def process(self, phase: str, unit: Unit) -> Receipt:
         """Write down refused rows, hear some recordings, or collapse a partition."""
@@ -264,17 +257,17 @@ class PrepareSpeech(ReadingStage):
                 table = pa.concat_tables(tables)
                 ids = table["recording_id"].to_pylist()
                 where = partitions_of(ids, self.run.config.partitions)
-                self._spills.write(notes, kind, key, table, where)
+                spills_of(self).write(notes, kind, key, table, where)
             tables.clear()
 
     # Phase collapse
 
     def _collapse(self, unit: Unit) -> Receipt:
         partition, storage, path = unit.args["partition"], self.run.storage, f"{unit.key}.parquet"
-        candidates = self._spills.read(self._notes, "segments", partition)
+        candidates = spills_of(self).read(self._notes, "segments", partition)
         taken = other_languages(candidates)
         collapsed = collapse(candidates, taken)
-        regions = distinct_regions(self._spills.read(self._notes, "regions", partition))
+        regions = distinct_regions(spills_of(self).read(self._notes, "regions", partition))
         written = {
             "segments": (self.folder, collapsed.segments, SEGMENT),
             "regions": (self.regions_folder, regions, REGION),

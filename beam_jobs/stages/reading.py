@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
 from beam_jobs.stage import Stage, Unit
 from beam_jobs.stages.attempts import SIGNS, Attempt, Note, attempt
+from beam_jobs.stages.spills import spills_of
 from mining.config import stage_hash
 from mining.io.dataset import (
     Receipt,
@@ -36,6 +37,19 @@ LEFT_OUT = "left_out"  # in a receipt's notes: files; and a folder that names un
 _OPEN = [""]
 
 T = TypeVar("T")
+
+
+@dataclass
+class _Seen:
+    """What a worker knows of the records of a stage.
+
+    Attributes:
+        records: their names and times when they were last read; None if these do not tell of changes.
+        left_out: what was found by them: files that were left out, by unit.
+    """
+
+    records: dict[str, float | None] | None = field(default_factory=dict)
+    left_out: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,19 +113,16 @@ class ReadingStage(Stage):
 
     def left_out(self) -> dict[str, list[str]]:
         """Files that were left out of the units of the phase that reads, by unit."""
-        records = self._records()
-        seen, left_out = self._seen
-        if records != seen:
-            left_out, settled = self._read_left_out(list(records))
+        records, seen = self._records(), self._seen
+        if records != seen.records:
+            seen.left_out, settled = self._read_left_out(list(records))
             # one that is written meanwhile has another time in the next listing
-            told = settled and None not in records.values()
-            self.__dict__["_seen"] = (records if told else None), left_out
-        return dict(left_out)
+            seen.records = records if settled and None not in records.values() else None
+        return dict(seen.left_out)
 
     @cached_property
-    def _seen(self) -> tuple[dict[str, float | None] | None, dict[str, list[str]]]:
-        """Records and their times, None if these do not tell of changes; and what was found by them."""
-        return {}, {}
+    def _seen(self) -> _Seen:
+        return _Seen()
 
     def kept(self, name: str, make: Callable[[], T]) -> T:
         """What is made of receipts once a worker; made anew when something else was left out.
@@ -120,7 +131,7 @@ class ReadingStage(Stage):
             name: of it.
             make: makes it.
         """
-        left_out = self._seen[1]
+        left_out = self._seen.left_out
         if name not in self._made or self._made[name][0] != left_out:
             self._made[name] = left_out, make()
         made: T = self._made[name][1]
@@ -200,7 +211,7 @@ class ReadingStage(Stage):
         storage = self.run.storage
         remove_tree(f"{self.home}/begun/{SIGNS}", storage)  # of processes that died
         if not self.left_out():
-            remove_tree(f"{self.home}/spill", storage)
+            remove_tree(spills_of(self).folder, storage)
         later = self.phases[self.phases.index(self.reads) + 1 :]
         current = {self.receipts_folder(phase) for phase in later}
         for uri in list_glob(self.home, storage):

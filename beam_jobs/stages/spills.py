@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from beam_jobs.stage import Run, Stage, Unit
 from mining.io.dataset import Receipt
 from mining.io.filesystem import Storage
 from mining.io.spill import read_spill, write_spill
@@ -48,6 +49,19 @@ class Spills:
             for path, batches in notes[kind]
             if partition in batches
         ]
+
+
+def spills_of(stage: Stage) -> Spills:
+    """Where a stage spills."""
+    return Spills(folder=f"{stage.home}/spill", storage=stage.run.storage)
+
+
+def partition_units(run: Run) -> tuple[Unit, ...]:
+    """Units of a phase that takes what was spilled partition by partition."""
+    return tuple(
+        Unit(key=f"part-{number:05d}", args={"partition": number})
+        for number in range(run.config.partitions)
+    )
 
 
 def gathered(receipts: Iterable[Receipt], kinds: tuple[str, ...]) -> Notes:

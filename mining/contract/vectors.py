@@ -16,8 +16,6 @@ from mining.contract.errors import SchemaError
 _BLOCK_ROWS = 4096  # rows held in float64 at a time
 _CHECKED_VALUES = 1 << 18  # whose norms are looked at at a time: 1 MiB of float32
 _STORED = np.dtype("<f2")
-_SIGN_AND_VALUE = np.int32(0x8FFFE000 - 2**32)  # of a float16 13 bits further up, its sign repeated
-_BIAS = np.float32(2.0**112)  # the difference of float32's and float16's
 NORM_TOLERANCE = 0.004  # of stored vectors: rounding to float16 moves a norm by about 2^-11
 
 
@@ -67,15 +65,8 @@ def as_stored(
 
 
 def norms(block: NDArray[np.float16]) -> NDArray[np.float32]:
-    """L2 norms of some stored vectors: float32 [N]; above 65,504 of rows that are not finite.
-
-    Bits are moved and the exponent's bias is made up for, in a third of the time of NumPy's conversion.
-    """
-    bits = block.view(np.int16).astype(np.int32)
-    bits <<= 13
-    bits &= _SIGN_AND_VALUE
-    wide = bits.view(np.float32)
-    wide *= _BIAS
+    """L2 norms of some stored vectors: float32 [N]."""
+    wide = block.astype(np.float32)
     return np.asarray(np.sqrt(np.einsum("nd,nd->n", wide, wide)), dtype=np.float32)
 
 

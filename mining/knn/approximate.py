@@ -26,9 +26,8 @@ _TRAIN_ROWS = 64  # a list; FAISS warns below 39
 _ROWS = (10_000, 80_000, 160_000, 250_000, 700_000, 4_000_000, 10_000_000, 100_000_000, 500_000_000)
 _LISTS = (64, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072, 262144)
 _CODES = (64, 32, 16, 8)  # bytes of a product quantiser that divide D
-_TURNED_ROWS = (
-    250_000  # below which OPQ takes minutes to save what an exact search takes seconds for
-)
+# Below these OPQ takes minutes to save what an exact search takes seconds for.
+_TURNED_ROWS = 250_000
 _FEWEST_CODED = 256  # codes of a byte
 _TRAIN_CODED = 39 * 256  # rows that learn these; FAISS warns below
 _REFINED = 8  # candidates of FastScan a neighbour, ranked again by their vectors

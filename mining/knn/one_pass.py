@@ -57,10 +57,8 @@ class OnePass:
         self, rows: Values, columns: Values, forward: int, backward: int
     ) -> tuple[Nominees, Nominees]:
         """See :class:`mining.knn.backend.Nominator`; float32 values, too."""
-        search, backward = (
-            _Rows(rows, with_spares(forward, len(columns))),
-            with_spares(backward, len(rows)),
-        )
+        search = _Rows(rows, with_spares(forward, len(columns)))
+        backward = with_spares(backward, len(rows))
         size = panel_columns(_PANEL_VALUES // rows.shape[1], backward, self.threads)
         found = [
             self._panel(search, columns[first : first + size], first, backward)

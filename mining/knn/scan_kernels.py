@@ -19,9 +19,8 @@ from mining.knn.keys import EMPTY, key_of, similarity_of
 
 STRIP = 64
 LOWEST = np.float32(-3e38)  # the threshold of a heap that is not full: every similarity is above
-HIGHEST = np.float32(
-    3e38
-)  # of a column that is none; finite, since compiled comparisons expect that
+# The threshold of a column that is none; finite, since compiled comparisons expect that.
+HIGHEST = np.float32(3e38)
 SEEDED_PLACES = 32  # of heaps whose first threshold the maxima of 64 groups tell
 _HALVINGS = 14  # of the range from -2 to 2, where they do not: to 0.0003
 

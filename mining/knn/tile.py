@@ -74,10 +74,9 @@ class Vectors:
             wrong = np.flatnonzero(~(np.abs(found - 1.0) <= NORM_TOLERANCE))
             if wrong.size:
                 row = int(wrong[0])
-                norm = np.linalg.norm(self.values[start + row].astype(np.float32))
                 raise InputError(
                     f"vectors: every norm must be 1, but {self.ids[start + row].as_py()!r} has "
-                    f"{norm}; zero and NaN rows must be rejected before the search"
+                    f"{found[row]}; zero and NaN rows must be rejected before the search"
                 )
 
 

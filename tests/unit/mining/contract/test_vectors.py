@@ -79,8 +79,6 @@ def test_norms_are_those_of_the_float16():
     wide = vectors.astype(np.float64)
     np.testing.assert_allclose(norms(vectors), np.linalg.norm(wide, axis=1), rtol=1e-6)
     np.testing.assert_array_equal(norms(vectors[::-2]), norms(vectors)[::-2])
-    vectors[2, 0], vectors[3, 1], vectors[4, 2] = np.nan, np.inf, -np.inf
-    assert np.all(norms(vectors[2:5]) > 65504)
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, 0.0])
